@@ -1,0 +1,55 @@
+"""A finder: a way of discovering directions on a frozen backbone."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from hspace.errors import UsageError
+
+if TYPE_CHECKING:
+    from hspace.backbone import Backbone
+    from hspace.cards import Card
+    from hspace.direction import Direction
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a finder is given.
+
+    x_T (N, C, H, W) is always there: the latents to work on, drawn from `seed` or inverted from pictures. The
+    rest is there when the caller has it: x_0 (N, C, H, W) the pictures themselves, prompts (source, target),
+    labels (N,), an encoder. `steps` is the number of sampling steps between x_T and x_0. `progress`, where
+    given, is called with (done, total) as work goes on.
+    """
+
+    x_T: Tensor
+    steps: int = 40
+    seed: int = 0
+    x_0: Tensor | None = None
+    prompts: tuple[str, str] | None = None
+    labels: Tensor | None = None
+    encoder: Any = None
+    progress: Callable[[int, int], None] | None = None
+
+    def require(self, card: "Card") -> None:
+        """Raises UsageError when the task lacks something that the finder's card needs."""
+        missing = [name for name in card.needs if getattr(self, name, None) is None]
+        if missing:
+            raise UsageError(f"finder {card.name!r} needs {' and '.join(missing)}, which was not given")
+
+
+TASK_FIELDS = tuple(field.name for field in fields(Task))
+
+
+class Finder(ABC):
+    """A way of discovering directions; built by a plugin's `build(**config)`."""
+
+    @abstractmethod
+    def find(self, backbone: "Backbone", task: Task) -> Iterator["Direction"]:
+        """The directions found, each as soon as it is ready; the same task gives the same bytes.
+
+        Make each one with `Direction.bind(backbone, ...)`, which ties it to the backbone by a fingerprint of h.
+        """

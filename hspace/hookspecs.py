@@ -1,0 +1,72 @@
+"""The hooks a plugin may implement. All are pure and return lists; none may import anything heavy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import typer
+
+    from hspace.cards import Card
+
+hookspec = pluggy.HookspecMarker("hspace")
+
+
+@hookspec
+def hspace_backbones() -> list[Card]:
+    """Backbones. Target: `load(device, dtype) -> Backbone`, with `folder` too where `needs` says so.
+
+    Facts: x_shape, h_shape, h_site, family, licence, source, weights.
+    """
+    raise AssertionError("a hook specification is not called")
+
+
+@hookspec
+def hspace_heads() -> list[Card]:
+    """Editor heads. Target: `build(h_shape, temb_dim, **config) -> Head`."""
+    raise AssertionError("a hook specification is not called")
+
+
+@hookspec
+def hspace_finders() -> list[Card]:
+    """Finders. Target: `build(**config) -> Finder`; `needs` names the Task fields that must be given."""
+    raise AssertionError("a hook specification is not called")
+
+
+@hookspec
+def hspace_encoders() -> list[Card]:
+    """Encoders. Target: `load(device) -> Encoder`: images and texts to unit vectors (B, D)."""
+    raise AssertionError("a hook specification is not called")
+
+
+@hookspec
+def hspace_importers() -> list[Card]:
+    """Importers of other formats. Target: `read(path) -> Direction`, or None if the file is not of its format."""
+    raise AssertionError("a hook specification is not called")
+
+
+@hookspec
+def hspace_sources() -> list[Card]:
+    """Image sources. Target: `build(**config) -> Source`: images, with attributes and captions where known."""
+    raise AssertionError("a hook specification is not called")
+
+
+@hookspec
+def hspace_metrics() -> list[Card]:
+    """Metrics. Target: `build(**config) -> Metric`; `needs` names which of orig, recon, edit, ... it reads."""
+    raise AssertionError("a hook specification is not called")
+
+
+@hookspec
+def hspace_zoos() -> list[Path]:
+    """Folders laid out as a zoo: `backbones/`, `directions/` and `recipes/`."""
+    raise AssertionError("a hook specification is not called")
+
+
+@hookspec
+def hspace_commands(app: typer.Typer) -> None:
+    """Add commands to the `hspace` command line; import what they need inside them."""

@@ -1,0 +1,113 @@
+"""Loading by name: backbones, heads and directions."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hspace import registry
+from hspace.backbone import Backbone
+from hspace.cards import Card
+from hspace.direction import META_FILE, Direction
+from hspace.errors import HspaceError, NotFoundError, RefusedError, UsageError
+from hspace.fingerprint import probe
+from hspace.head import Head
+from hspace.plugins import plugins
+from hspace.zoo import CARD_FILE, read_card
+
+Device = str | torch.device
+
+
+def load_backbone(name: str | Path, *, device: Device = "cpu", dtype: torch.dtype | None = None) -> Backbone:
+    """The backbone of that name, or in that folder (a zoo's, or one in the hub's layout), in eval mode.
+
+    `dtype` defaults to float32, whatever the weights are stored in. Raises NotFoundError with the nearest names,
+    RefusedError for a folder nobody can read, UsageError for a family that needs a folder.
+    """
+    folder = Path(name)
+    if folder.is_dir():
+        return load_folder(folder, device, dtype)
+    if folder.is_absolute() or str(name).startswith("."):
+        raise NotFoundError(f"there is no folder {folder}; a backbone is a name ('hspace list-backbones') or a folder")
+    card = plugins().find("backbones", str(name))
+    if "folder" in card.facts:
+        return load_folder(Path(card.facts["folder"]), device, dtype, card)
+    if card.needs:
+        raise UsageError(
+            f"backbone {card.name!r} has no weights of its own: it needs {' and '.join(card.needs)}. "
+            f"Give a folder of that family instead of the name."
+        )
+    return _ready(_run(card, device=device, dtype=dtype), card)
+
+
+def load_folder(folder: Path, device: Device, dtype: torch.dtype | None, card: Card | None = None) -> Backbone:
+    """The backbone in a folder: of the family that its card names, else of the first family that can read it.
+
+    Raises RefusedError when no installed family can.
+    """
+    if card is None and (folder / CARD_FILE).is_file():
+        card = read_card(folder)
+    families = [family for family in plugins().cards("backbones") if "folder" in family.needs]
+    if card is not None:
+        families = [plugins().find("backbones", str(card.facts["family"]))]
+    for family in families:
+        backbone = _run(family, folder=folder, device=device, dtype=dtype)
+        if backbone is not None:
+            return _ready(backbone, card or backbone.card or replace(family, name=folder.resolve().name))
+    names = ", ".join(family.name for family in families) or "none is installed"
+    raise RefusedError(f"no backbone family reads the folder {folder} (tried: {names}); see 'hspace list-backbones'")
+
+
+def _run(card: Card, **arguments: Any) -> Any:
+    """What a plugin's function returns; whatever it raises that is not ours becomes an error that names the plugin."""
+    try:
+        return card.load()(**arguments)
+    except HspaceError:
+        raise
+    except Exception as error:
+        raise HspaceError(f"{card.name!r} of plugin {card.plugin!r} failed: {type(error).__name__}: {error}") from error
+
+
+def _ready(backbone: Backbone, card: Card) -> Backbone:
+    backbone.card = card
+    return backbone.eval().requires_grad_(False)
+
+
+def build_head(backbone: Backbone, name: str, config: Mapping[str, Any], weights: Mapping[str, Tensor] | None) -> Head:
+    """The named head for the backbone's h, with its weights where given, on the backbone's device.
+
+    Raises NotFoundError for an unknown head, UsageError for a config it does not take, RefusedError for weights
+    that do not fit.
+    """
+    card = plugins().find("heads", name)
+    seen = probe(backbone)
+    try:
+        head: Head = card.load()(seen.h_shape, seen.temb_dim, **config)
+    except TypeError as error:
+        raise UsageError(f"head {name!r} does not take {json.dumps(dict(config), default=str)}: {error}") from error
+    if weights is not None:
+        try:
+            head.load_state_dict(dict(weights))
+        except RuntimeError as error:
+            raise RefusedError(f"the weights do not fit head {name!r}: {' '.join(str(error).split())}") from error
+    parameter = next(backbone.parameters(), torch.empty(0))
+    return head.to(parameter.device).eval().requires_grad_(False)
+
+
+def load_direction(name: str | Path) -> Direction:
+    """The direction of that id (`<backbone>/<what>.<how>`, with `#k` for one component), or in that folder.
+
+    Raises NotFoundError with the nearest ids, RefusedError when it is damaged.
+    """
+    place, component = registry.split_id(str(name))
+    folder = Path(place)
+    if not (folder / META_FILE).is_file():
+        if folder.is_dir() or folder.is_absolute():
+            raise NotFoundError(f"{folder} holds no direction: there is no {META_FILE}")
+        folder = registry.find(place).folder
+    direction = Direction.load(folder)
+    return direction if component is None else direction.pick(component)

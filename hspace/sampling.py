@@ -1,0 +1,181 @@
+"""Inversion, sampling and editing: three loops over (t, t_next)."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hspace.backbone import Backbone
+from hspace.direction import Direction
+from hspace.errors import UsageError
+from hspace.head import Head
+from hspace.schedule import CLEAN, Pair, alpha_at, generation, inversion
+
+Noise = Callable[[int, Tensor], Tensor]
+"""z for the step at timestep t, of the shape, device and dtype of the given x_t."""
+
+Callback = Callable[[int, int], None]
+"""Called with (steps done, steps in all) after each step."""
+
+
+def gaussian(seed: int) -> Noise:
+    """Standard normal noise, drawn on the CPU so that a seed means the same on every device."""
+    generator = torch.Generator().manual_seed(seed)
+    return lambda _, x_t: torch.randn(x_t.shape, generator=generator).to(x_t)
+
+
+def predict_x0(x_t: Tensor, eps: Tensor, a_t: float) -> Tensor:
+    """P_t, the x_0 that eps predicts: (x_t - sqrt(1 - a_t) eps) / sqrt(a_t) (DDIM, eq. 9)."""
+    return (x_t - (1 - a_t) ** 0.5 * eps) / a_t**0.5
+
+
+def ddim_step(
+    x_t: Tensor,
+    eps: Tensor,
+    a_t: float,
+    a_next: float,
+    *,
+    eps_edit: Tensor | None = None,
+    eta: float = 0.0,
+    z: Tensor | None = None,
+) -> Tensor:
+    """x_next = sqrt(a_next) P_t + D_t + sigma z, where P_t is predicted from eps_edit and D_t points along eps.
+
+    sigma = eta sqrt((1 - a_t / a_next)(1 - a_next) / (1 - a_t)); z is read only where that is not 0. Without
+    eps_edit this is DDIM. Source: Song et al., DDIM, eq. 12 and 16; Kwon et al., Asyrp, the asymmetric step.
+    """
+    x_0 = predict_x0(x_t, eps if eps_edit is None else eps_edit, a_t)
+    sigma = eta * ((1 - a_t / a_next) * (1 - a_next) / (1 - a_t)) ** 0.5 if eta else 0.0
+    x_next = a_next**0.5 * x_0 + (1 - a_next - sigma**2) ** 0.5 * eps
+    return x_next + sigma * z if sigma and z is not None else x_next
+
+
+def _walk(pairs: list[Pair], alphas_cumprod: Tensor, callback: Callback | None) -> Iterator[tuple[int, int, float, float]]:
+    for done, (t, t_next) in enumerate(pairs, start=1):
+        yield t, t_next, alpha_at(alphas_cumprod, t), alpha_at(alphas_cumprod, t_next)
+        if callback is not None:
+            callback(done, len(pairs))
+
+
+def _at(t: int, x_t: Tensor) -> Tensor:
+    return torch.full((x_t.shape[0],), float(max(t, 0)), device=x_t.device)
+
+
+@torch.no_grad()
+def invert(
+    backbone: Backbone,
+    x_0: Tensor,
+    *,
+    steps: int = 40,
+    sequence: str = "asyrp",
+    fixed_point: int = 1,
+    callback: Callback | None = None,
+) -> Tensor:
+    """x_T (B, C, H, W): the latent from which `sample` returns x_0, by DDIM run backwards.
+
+    `fixed_point` is how many times each step is refined by asking the network at the step's noisy end, where
+    generation will ask it: 0 is the published inversion (one call a step, about 32 dB on the toy faces), each
+    more costs one call a step. Source: DDIM, section 4.3; Asyrp, appendix.
+    """
+    T = len(backbone.alphas_cumprod)
+    x_t = x_0
+    for t, t_next, a_t, a_next in _walk(inversion(sequence, steps, T), backbone.alphas_cumprod, callback):
+        x_next = ddim_step(x_t, backbone(x_t, _at(t, x_t)), a_t, a_next)
+        for _ in range(fixed_point):
+            x_next = ddim_step(x_t, backbone(x_next, _at(t_next, x_t)), a_t, a_next)
+        x_t = x_next
+    return x_t
+
+
+@torch.no_grad()
+def sample(
+    backbone: Backbone,
+    x_T: Tensor,
+    *,
+    steps: int = 40,
+    sequence: str = "asyrp",
+    eta: float = 0.0,
+    noise: Noise | None = None,
+    callback: Callback | None = None,
+) -> Tensor:
+    """x_0 (B, C, H, W) generated from x_T; deterministic at eta = 0, DDPM-like at eta = 1.
+
+    `noise` defaults to `gaussian(0)`. Source: DDIM, eq. 12.
+    """
+    noise = noise or gaussian(0)
+    pairs = generation(sequence, steps, len(backbone.alphas_cumprod))
+    x_t = x_T
+    for t, _, a_t, a_next in _walk(pairs, backbone.alphas_cumprod, callback):
+        eps = backbone(x_t, _at(t, x_t))
+        x_t = ddim_step(x_t, eps, a_t, a_next, eta=eta, z=noise(t, x_t) if eta else None)
+    return x_t
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One head at work: from t_edit up, at a strength (one number, or one per picture (B,)).
+
+    `steps_found` is the number of steps the head was found with; where sampling uses another, its shift is
+    scaled by steps_found / steps so that the sum over the window stays (Asyrp's rule).
+    """
+
+    head: Head
+    strength: float | Tensor = 1.0
+    t_edit: int = 0
+    steps_found: int | None = None
+
+    def delta_h(self, state: Any, steps: int) -> Tensor:
+        """The scaled shift (B, Ch, Hh, Wh) that this edit adds to the state's h."""
+        scale = torch.as_tensor(self.strength, dtype=state.h.dtype, device=state.h.device)
+        scale = scale * ((self.steps_found or steps) / steps)
+        return scale.reshape(-1, 1, 1, 1) * self.head(state)
+
+    def moves(self, x_t: Tensor) -> Tensor:
+        """Which pictures it edits (B,): those whose strength is not 0."""
+        return (torch.as_tensor(self.strength) != 0).expand(x_t.shape[0]).to(x_t.device)
+
+
+@torch.no_grad()
+def edit(
+    backbone: Backbone,
+    x_T: Tensor,
+    edits: Sequence[Edit | tuple[Direction, float | Tensor]],
+    *,
+    steps: int = 40,
+    sequence: str = "asyrp",
+    t_edit: int | None = None,
+    t_boost: int | None = None,
+    symmetric: bool = False,
+    noise: Noise | None = None,
+    callback: Callback | None = None,
+) -> Tensor:
+    """x_0 (B, C, H, W) generated from x_T with every direction at its strength: the asymmetric reverse process.
+
+    In the window t >= t_edit the network's h is shifted by the sum of the directions' delta_h, all of which see
+    the unedited h. The predicted x_0 uses the edited eps, the direction to x_t the original one; `symmetric`
+    uses the edited one for both. Below t_boost the steps are stochastic (eta = 1, quality boosting). t_edit and
+    t_boost default to what each direction was found with. A picture all of whose strengths are 0 comes out bit
+    for bit as from `sample`. Costs one encoder pass a step, and a second decoder pass inside the window only.
+    Raises RefusedError for a direction of another backbone. Source: Kwon et al., Asyrp, sections 3 and 4.
+    """
+    active = [one if isinstance(one, Edit) else one[0].edit(backbone, one[1]) for one in edits]
+    active = [one for one in active if bool(one.moves(x_T).any())]
+    if t_boost is None:
+        t_boost = max((one[0].meta.t_boost or 0 for one in edits if not isinstance(one, Edit)), default=0)
+    edited = torch.stack([one.moves(x_T) for one in active]).any(dim=0) if active else None
+    noise = noise or gaussian(0)
+    pairs = generation(sequence, steps, len(backbone.alphas_cumprod))
+    x_t = x_T
+    for t, _, a_t, a_next in _walk(pairs, backbone.alphas_cumprod, callback):
+        state = backbone.encode_h(x_t, _at(t, x_t))
+        shifts = [one.delta_h(state, steps) for one in active if t >= (one.t_edit if t_edit is None else t_edit)]
+        eps_edit = backbone.decode_h(state, sum(shifts[1:], shifts[0])) if shifts else None
+        eps = eps_edit if symmetric and eps_edit is not None else backbone.decode_h(state)
+        x_next = ddim_step(x_t, eps, a_t, a_next, eps_edit=eps_edit)
+        if t < t_boost and edited is not None:
+            boosted = ddim_step(x_t, eps, a_t, a_next, eps_edit=eps_edit, eta=1.0, z=noise(t, x_t))
+            x_next = torch.where(edited.reshape(-1, 1, 1, 1), boosted, x_next)
+        x_t = x_next
+    return x_t
