@@ -1,0 +1,18 @@
+"""Unsupervised h-space directions from the singular vectors of a U-Net's Jacobian."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hspace_jacobian.result import JacobianSVD
+    from hspace_jacobian.svd import topk_jacobian_svd
+
+__all__ = ["JacobianSVD", "topk_jacobian_svd"]
+
+_HOMES = {"JacobianSVD": "result", "topk_jacobian_svd": "svd"}
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOMES:  # looked up on first use, so that importing the plugin costs no torch
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it offers {', '.join(__all__)}")
