@@ -67,9 +67,7 @@ class Plugins:
             module = found.module()
             name = self._manager.register(module, name=found.name)
         except ValueError as error:  # pluggy: this name, or this very module, is registered already
-            self._reports[f"{found.name} ({found.origin})"] = replace(
-                report, status="duplicate", detail=_line(error)
-            )
+            self._reports[f"{found.name} ({found.origin})"] = replace(report, status="duplicate", detail=_line(error))
             return
         except (Exception, SystemExit) as error:
             self._reports[found.name] = replace(report, status="broken", detail=_line(error))
@@ -85,7 +83,7 @@ class Plugins:
         )
 
     def call(self, hook: str, **arguments: Any) -> list[tuple[str, Any]]:
-        """What each plugin answers to `hook`, with the plugin's name, in order of names; one that raises is reported."""
+        """(plugin, answer) of each plugin that implements `hook`, in order of names; one that raises is reported."""
         answers = []
         registered = dict(self._manager.list_name_plugin())
         for name in sorted(name for name, plugin in registered.items() if plugin is not None):

@@ -86,5 +86,6 @@ def add(direction: "Direction") -> Entry:
             direction.save(folder)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise HspaceError(f"could not write to the registry {home()}: {reason}. Set HSPACE_HOME to another folder.") from error
+        message = f"could not write to the registry {home()}: {reason}. Set HSPACE_HOME to another folder."
+        raise HspaceError(message) from error
     return Entry(direction.meta.id, "user", folder)

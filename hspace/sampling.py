@@ -2,16 +2,15 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from math import sqrt
 
 import torch
 from torch import Tensor
 
-from hspace.backbone import Backbone
+from hspace.backbone import Backbone, State
 from hspace.direction import Direction
-from hspace.errors import UsageError
 from hspace.head import Head
-from hspace.schedule import CLEAN, Pair, alpha_at, generation, inversion
+from hspace.schedule import Pair, alpha_at, generation, inversion
 
 Noise = Callable[[int, Tensor], Tensor]
 """z for the step at timestep t, of the shape, device and dtype of the given x_t."""
@@ -23,12 +22,16 @@ Callback = Callable[[int, int], None]
 def gaussian(seed: int) -> Noise:
     """Standard normal noise, drawn on the CPU so that a seed means the same on every device."""
     generator = torch.Generator().manual_seed(seed)
-    return lambda _, x_t: torch.randn(x_t.shape, generator=generator).to(x_t)
+
+    def draw(_: int, x_t: Tensor) -> Tensor:
+        return torch.randn(x_t.shape, generator=generator).to(x_t)
+
+    return draw
 
 
 def predict_x0(x_t: Tensor, eps: Tensor, a_t: float) -> Tensor:
     """P_t, the x_0 that eps predicts: (x_t - sqrt(1 - a_t) eps) / sqrt(a_t) (DDIM, eq. 9)."""
-    return (x_t - (1 - a_t) ** 0.5 * eps) / a_t**0.5
+    return (x_t - sqrt(1 - a_t) * eps) / sqrt(a_t)
 
 
 def ddim_step(
@@ -47,12 +50,14 @@ def ddim_step(
     eps_edit this is DDIM. Source: Song et al., DDIM, eq. 12 and 16; Kwon et al., Asyrp, the asymmetric step.
     """
     x_0 = predict_x0(x_t, eps if eps_edit is None else eps_edit, a_t)
-    sigma = eta * ((1 - a_t / a_next) * (1 - a_next) / (1 - a_t)) ** 0.5 if eta else 0.0
-    x_next = a_next**0.5 * x_0 + (1 - a_next - sigma**2) ** 0.5 * eps
+    sigma = eta * sqrt((1 - a_t / a_next) * (1 - a_next) / (1 - a_t)) if eta else 0.0
+    x_next = sqrt(a_next) * x_0 + sqrt(1 - a_next - sigma**2) * eps
     return x_next + sigma * z if sigma and z is not None else x_next
 
 
-def _walk(pairs: list[Pair], alphas_cumprod: Tensor, callback: Callback | None) -> Iterator[tuple[int, int, float, float]]:
+def _walk(
+    pairs: list[Pair], alphas_cumprod: Tensor, callback: Callback | None
+) -> Iterator[tuple[int, int, float, float]]:
     for done, (t, t_next) in enumerate(pairs, start=1):
         yield t, t_next, alpha_at(alphas_cumprod, t), alpha_at(alphas_cumprod, t_next)
         if callback is not None:
@@ -126,11 +131,12 @@ class Edit:
     t_edit: int = 0
     steps_found: int | None = None
 
-    def delta_h(self, state: Any, steps: int) -> Tensor:
+    def delta_h(self, state: State, steps: int) -> Tensor:
         """The scaled shift (B, Ch, Hh, Wh) that this edit adds to the state's h."""
         scale = torch.as_tensor(self.strength, dtype=state.h.dtype, device=state.h.device)
         scale = scale * ((self.steps_found or steps) / steps)
-        return scale.reshape(-1, 1, 1, 1) * self.head(state)
+        delta_h: Tensor = self.head(state)
+        return scale.reshape(-1, 1, 1, 1) * delta_h
 
     def moves(self, x_t: Tensor) -> Tensor:
         """Which pictures it edits (B,): those whose strength is not 0."""

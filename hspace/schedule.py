@@ -1,6 +1,7 @@
 """Noise schedules and the timesteps that sampling and inversion walk through."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -43,7 +44,8 @@ def alpha_at(alphas_cumprod: Tensor, t: int) -> float:
 
 def interpolate(alphas_cumprod: Tensor, t: Tensor) -> Tensor:
     """alphas_cumprod (B,) float64 at timesteps t (B,), linear between integers for fractional ones."""
-    t = t.double().cpu().clamp(0, len(alphas_cumprod) - 1)
+    alphas_cumprod = alphas_cumprod.to(t.device)
+    t = t.double().clamp(0, len(alphas_cumprod) - 1)
     low = t.floor().long()
     return torch.lerp(alphas_cumprod[low], alphas_cumprod[(low + 1).clamp(max=len(alphas_cumprod) - 1)], t - low)
 
@@ -99,4 +101,4 @@ def generation(sequence: str, steps: int, T: int) -> list[Pair]:
 def inversion(sequence: str, steps: int, T: int) -> list[Pair]:
     """The pairs that inversion walks, upwards; the picture itself stands at the first timestep, as published."""
     ts = timesteps(sequence, steps, T)
-    return list(zip(ts[:-1], ts[1:], strict=True))
+    return list(pairwise(ts))

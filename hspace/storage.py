@@ -87,7 +87,7 @@ def read_tensors(path: Path) -> dict[str, "Tensor"]:
         data = path.read_bytes()
         length = int.from_bytes(data[:8], "little")
         json.loads(data[8 : 8 + length], object_pairs_hook=_no_repeats)
-        tensors = load(data)
+        tensors: dict[str, Tensor] = load(data)
     except FileNotFoundError as error:
         raise NotFoundError(f"there is no file {path}") from error
     except (SafetensorError, ValueError, KeyError, AttributeError) as error:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from hspace.backbone import Backbone, State
+from hspace.cards import Card
 from hspace.errors import UsageError
 from hspace.schedule import interpolate
 
@@ -42,7 +43,8 @@ def encode(unet: "UNet2DModel", x_t: Tensor, t: Tensor, labels: Tensor | None) -
 
 def decode(unet: "UNet2DModel", h: Tensor, t: Tensor, temb: Tensor, skips: Skips) -> Tensor:
     """What a UNet2DModel predicts (B, C_out, H, W): its forward from the middle block's output on."""
-    sample, image = h, None
+    sample: Tensor = h
+    image: Tensor | None = None
     for block in unet.up_blocks:
         residuals, skips = skips[-len(block.resnets) :], skips[: -len(block.resnets)]
         if hasattr(block, "skip_conv"):
@@ -62,7 +64,7 @@ def to_eps(prediction: Tensor, x_t: Tensor, alphas_cumprod: Tensor) -> Tensor:
 
     Source: Salimans and Ho, Progressive Distillation, appendix D.
     """
-    a = alphas_cumprod.to(x_t.device).reshape(-1, 1, 1, 1)
+    a = alphas_cumprod.reshape(-1, 1, 1, 1)
     return a.sqrt().to(x_t.dtype) * prediction + (1 - a).sqrt().to(x_t.dtype) * x_t
 
 
@@ -74,9 +76,13 @@ class SplitUNet(Backbone):
     """
 
     def __init__(
-        self, unet: "UNet2DModel", alphas_cumprod: Tensor, prediction_type: str = "epsilon", **facts: Any
+        self,
+        unet: "UNet2DModel",
+        alphas_cumprod: Tensor,
+        prediction_type: str = "epsilon",
+        card: Card | None = None,
     ) -> None:
-        super().__init__(alphas_cumprod, **facts)
+        super().__init__(alphas_cumprod, card)
         if prediction_type not in ("epsilon", "v_prediction"):
             raise UsageError(f"prediction_type must be 'epsilon' or 'v_prediction'; {prediction_type!r} was given")
         self.unet = unet.eval().requires_grad_(False)
@@ -147,9 +153,9 @@ class ReplayBackbone(Backbone):
         middle: str,
         temb: str | None = None,
         conditions: Sequence[str] = (),
-        **facts: Any,
+        card: Card | None = None,
     ) -> None:
-        super().__init__(alphas_cumprod, **facts)
+        super().__init__(alphas_cumprod, card)
         self.model = model.eval().requires_grad_(False)
         self._call = call
         self._encoder, self._middle, self._temb = tuple(encoder), middle, temb
@@ -196,8 +202,7 @@ class ReplayBackbone(Backbone):
 
         modules = [self.model.get_submodule(name) for name in self._recorded()]
         hooks = [
-            module.register_forward_hook(record(name))
-            for name, module in zip(self._recorded(), modules, strict=True)
+            module.register_forward_hook(record(name)) for name, module in zip(self._recorded(), modules, strict=True)
         ]
         hooks.append(self.model.get_submodule(self._middle).register_forward_hook(stop))
         try:

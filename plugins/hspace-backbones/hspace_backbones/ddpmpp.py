@@ -27,8 +27,8 @@ FACTS: dict[str, Any] = {
 class Patched(SplitUNet):
     """A U-Net on pictures folded into patches: x_0 is (B, 3 p p, H / p, W / p), an exact permutation of the image."""
 
-    def __init__(self, unet: UNet2DModel, alphas_cumprod: Tensor, patch: int, **facts: Any) -> None:
-        super().__init__(unet, alphas_cumprod, **facts)
+    def __init__(self, unet: UNet2DModel, alphas_cumprod: Tensor, prediction_type: str, patch: int, card: Card) -> None:
+        super().__init__(unet, alphas_cumprod, prediction_type, card)
         self.patch = patch
 
     def image_to_x0(self, image: Tensor) -> Tensor:
@@ -38,9 +38,7 @@ class Patched(SplitUNet):
         return F.pixel_shuffle(x_0, self.patch)
 
 
-def load(
-    folder: Path, device: str | torch.device = "cpu", dtype: torch.dtype | None = None
-) -> Backbone | None:
+def load(folder: Path, device: str | torch.device = "cpu", dtype: torch.dtype | None = None) -> Backbone | None:
     """The DDPM++ in a folder, or None when its U-Net is not a DDPM++.
 
     Raises RefusedError when it is one, but damaged or without its schedule.
@@ -54,7 +52,7 @@ def load(
     x_shape = (unet.config.in_channels, unet.config.sample_size, unet.config.sample_size)
     facts = {"family": "ddpmpp", "x_shape": x_shape, "h_site": "mid.out"}
     card = Card(folder.resolve().name, "hspace_backbones.ddpmpp:load", "a DDPM++ folder", facts=facts)
-    return Patched(unet, alphas, patch, prediction_type=prediction_type, card=card)
+    return Patched(unet, alphas, prediction_type, patch, card)
 
 
 def tiny(device: str | torch.device = "cpu", dtype: torch.dtype | None = None) -> Backbone:

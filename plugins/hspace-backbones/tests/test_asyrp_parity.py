@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 import torch
+from hspace_backbones.pesser import convert
+from hspace_heads.delta_block import DeltaBlock, build
 from torch import Tensor
 
 from hspace import SplitUNet, State, edit, invert, sample
 from hspace.sampling import Edit, ddim_step, predict_x0
 from hspace.schedule import alpha_at, alphas_cumprod, generation, inversion, spread
-from hspace_backbones.pesser import convert
-from hspace_heads.delta_block import DeltaBlock, build
 
 SHARED = Path(__file__).parents[4] / "shared" / "parity"
 FACTS = SHARED / "asyrp-ddim.json"
@@ -64,7 +64,9 @@ def backbone() -> SplitUNet:
 def head(prefix: str, form: str, names: dict[str, str]) -> DeltaBlock:
     block = build((16, 4, 4), 32, form=form, norm_num_groups=4)
     published = weights(f"ckpt/{prefix}/")
-    block.load_state_dict({f"{names[key.rpartition('.')[0]]}.{key.rpartition('.')[2]}": t for key, t in published.items()})
+    block.load_state_dict(
+        {f"{names[key.rpartition('.')[0]]}.{key.rpartition('.')[2]}": t for key, t in published.items()}
+    )
     return block.eval()
 
 
@@ -109,9 +111,7 @@ def test_every_official_step_is_reproduced(index: int) -> None:
     schedule = alphas_cumprod()
     a_t, a_next = alpha_at(schedule, case["t"]), alpha_at(schedule, case["t_next"])
     eps, eps_edit = io("step/eps"), io("step/eps_edit") if case["asym"] else None
-    x_next = ddim_step(
-        io("step/x"), eps, a_t, a_next, eps_edit=eps_edit, eta=case["eta"], z=io("step/noise")
-    )
+    x_next = ddim_step(io("step/x"), eps, a_t, a_next, eps_edit=eps_edit, eta=case["eta"], z=io("step/noise"))
     assert_close(predict_x0(io("step/x"), eps if eps_edit is None else eps_edit, a_t), io(f"{case['key']}/x0"))
     assert_close(x_next, io(f"{case['key']}/x_next"))
 

@@ -33,7 +33,8 @@ class DeltaBlock(Head):
         z = self.proj_in(z)
         if self.time_proj is not None and state.temb is not None:
             z = z + self.time_proj(F.silu(state.temb))[:, :, None, None]
-        return self.proj_out(F.silu(self.norm_out(z)))
+        delta_h: Tensor = self.proj_out(F.silu(self.norm_out(z)))
+        return delta_h
 
 
 def build(
