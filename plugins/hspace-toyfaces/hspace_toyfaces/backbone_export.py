@@ -1,0 +1,84 @@
+"""From a training run to a backbone folder of a zoo, with a card that says how it was trained."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from hspace.errors import NotFoundError, RefusedError
+from hspace_toyfaces.backbone_training import build_unet
+from hspace_toyfaces.checkpoint import CHECKPOINT, Checkpoint, load_checkpoint, write_atomic
+from hspace_toyfaces.learner import part
+from hspace_toyfaces.recipes import BackboneRecipe
+from hspace_toyfaces.training_plots import draw_losses
+
+LICENCE = "Apache-2.0"
+
+
+def export(run: Path, out: Path) -> None:
+    """Writes `out`: unet/ and scheduler/ as diffusers saves them (half precision), card.json, loss.png.
+
+    A run that has not come to its end is exported too, and its card says that it is preliminary.
+    Raises NotFoundError when the folder holds no run, RefusedError when that run trains something else.
+    """
+    from diffusers import DDPMScheduler
+
+    checkpoint = open_run(run)
+    if checkpoint.facts["recipe"].get("kind") != "backbone":
+        raise RefusedError(f"{run} trains a {checkpoint.facts['recipe'].get('kind')}, not a backbone")
+    recipe = BackboneRecipe.model_validate(checkpoint.facts["recipe"])
+    unet = build_unet(recipe)
+    unet.load_state_dict(part(checkpoint.tensors, "ema"))
+    unet.half().save_pretrained(out / "unet")
+    scheduler = DDPMScheduler(
+        num_train_timesteps=1000, beta_start=1e-4, beta_end=0.02, beta_schedule="linear",
+        prediction_type="v_prediction", clip_sample=False,
+    )  # fmt: skip
+    scheduler.save_pretrained(out / "scheduler")
+    draw_losses(checkpoint.facts["log"], out / "loss.png")
+    write_card(out, backbone_card(recipe, checkpoint))
+
+
+def backbone_card(recipe: BackboneRecipe, checkpoint: Checkpoint) -> dict[str, Any]:
+    """The facts of a backbone's `card.json`, without any measurement."""
+    side = recipe.image_size // recipe.patch
+    bottleneck = side >> (len(recipe.channels) - 1)
+    unfinished = f" (preliminary: {checkpoint.step} of {recipe.steps} steps)" if checkpoint.step < recipe.steps else ""
+    return {
+        "format": 1,
+        "name": recipe.name,
+        "family": "ddpmpp",
+        "summary": recipe.summary + unfinished,
+        "image_size": recipe.image_size,
+        "patch": recipe.patch,
+        "x_shape": [3 * recipe.patch**2, side, side],
+        "h_shape": [recipe.channels[-1], bottleneck, bottleneck],
+        "h_site": "mid.out",
+        "licence": LICENCE,
+        "source": f"trained by hspace toyfaces train-backbone {recipe.name}",
+        "training": training_facts(checkpoint, recipe.batch),
+        "metrics": [],
+    }
+
+
+def training_facts(checkpoint: Checkpoint, batch: int) -> dict[str, Any]:
+    """What a run used so far, and its recipe."""
+    kept = ("cpu_seconds", "wall_seconds", "threads", "device", "torch", "seed", "recipe")
+    return {"images": checkpoint.step * batch} | {name: checkpoint.facts[name] for name in kept}
+
+
+def open_run(run: Path) -> Checkpoint:
+    """The last checkpoint of a training run.
+
+    Raises NotFoundError when there is none.
+    """
+    checkpoint = load_checkpoint(run)
+    if checkpoint is None:
+        raise NotFoundError(f"{run} holds no training run ({CHECKPOINT} is not there). Train one first.")
+    return checkpoint
+
+
+def write_card(folder: Path, card: dict[str, Any]) -> None:
+    """Writes `card.json`, indented, in one move."""
+    write_atomic(folder / "card.json", (json.dumps(card, indent=2) + "\n").encode())

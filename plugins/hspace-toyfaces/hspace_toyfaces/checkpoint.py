@@ -1,0 +1,86 @@
+"""Files that are either the old ones or the new ones, never halves: checkpoints among them."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from hspace.errors import RefusedError
+
+CHECKPOINT = "checkpoint.safetensors"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A run stopped after `step` steps: every tensor that its next step reads, and JSON facts beside them."""
+
+    step: int
+    tensors: dict[str, Tensor]
+    facts: dict[str, Any]
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Puts content at path in one move: a reader, or a crash at any time, sees the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        try:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+            os.chmod(file.name, 0o644)
+            os.replace(file.name, path)
+        except BaseException:
+            os.unlink(file.name)
+            raise
+
+
+def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
+    """Writes the checkpoint to `folder`, in place of the one before it, as one safetensors file."""
+    facts = json.dumps({"format": FORMAT, "step": checkpoint.step, **checkpoint.facts})
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
+    write_atomic(folder / CHECKPOINT, save(tensors, {"checkpoint": facts}))
+
+
+def load_checkpoint(folder: Path, device: torch.device | str = "cpu") -> Checkpoint | None:
+    """The checkpoint in `folder`, or None when there is none.
+
+    Raises RefusedError when the file is damaged or of another format.
+    """
+    path = folder / CHECKPOINT
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, framework="pt", device=str(device)) as file:
+            facts = json.loads((file.metadata() or {})["checkpoint"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise RefusedError(f"{path} is not a checkpoint ({error}). Begin anew with --fresh.") from error
+    if facts.pop("format") != FORMAT:
+        raise RefusedError(f"{path} is not a checkpoint of format {FORMAT}. Begin anew with --fresh.")
+    return Checkpoint(facts.pop("step"), tensors, facts)
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimizer's state as name -> tensor; the names hold the parameter's place and the moment's name."""
+    state: Mapping[int, Mapping[str, Tensor]] = optimizer.state_dict()["state"]
+    return {f"{place}.{name}": value for place, moments in state.items() for name, value in moments.items()}
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Puts the tensors of `optimizer_tensors` back, bit for bit."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        place, name = key.split(".", 1)
+        state.setdefault(int(place), {})[name] = value
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})

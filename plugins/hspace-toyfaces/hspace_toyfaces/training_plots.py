@@ -1,0 +1,45 @@
+"""Pictures of a run: its loss curve, and sheets of images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from hspace_toyfaces.checkpoint import write_atomic
+
+
+def draw_losses(lines: Sequence[Mapping[str, float]], path: Path) -> None:
+    """Writes the loss against the images seen, both axes labelled, the loss on a logarithmic scale."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 3.5), layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    axes.semilogy([line["images"] for line in lines], [line["loss"] for line in lines], linewidth=1)
+    axes.set_xlabel("images")
+    axes.set_ylabel("loss")
+    axes.grid(visible=True, which="both", alpha=0.3)
+    png = BytesIO()
+    canvas.print_png(png)  # type: ignore[no-untyped-call]
+    write_atomic(path, png.getvalue())
+
+
+def draw_sheet(images: Tensor, path: Path, columns: int = 8, zoom: int = 2) -> None:
+    """Writes images (N, 3, H, W) in [-1, 1] as a PNG with `columns` in a row, each pixel `zoom` pixels wide.
+
+    N must be a multiple of `columns`.
+    """
+    from PIL import Image
+
+    n, _, height, width = images.shape
+    rows = images.clamp(-1, 1).reshape(n // columns, columns, 3, height, width)
+    pixels = rows.permute(0, 3, 1, 4, 2).reshape(n // columns * height, columns * width, 3)
+    sheet = Image.fromarray(((pixels + 1) * 127.5).round().to(torch.uint8).cpu().numpy())
+    png = BytesIO()
+    sheet.resize((sheet.width * zoom, sheet.height * zoom), Image.Resampling.NEAREST).save(png, "PNG", optimize=True)
+    write_atomic(path, png.getvalue())

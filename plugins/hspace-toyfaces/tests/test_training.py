@@ -1,0 +1,130 @@
+"""A run can be killed anywhere and goes on with the same bits."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import torch
+from hspace_toyfaces.backbone_training import BackboneLearner
+from hspace_toyfaces.checkpoint import load_checkpoint
+from hspace_toyfaces.learner import generator_for, rate_at
+from hspace_toyfaces.recipes import BackboneRecipe, revise
+from hspace_toyfaces.training import Run, train
+from torch import Tensor
+
+from hspace.errors import RefusedError
+
+RECIPE = BackboneRecipe(
+    kind="backbone", name="micro", summary="", images=32, batch=4, learning_rate=1e-3, warmup=2, image_size=8,
+    channels=(8, 8),
+)  # fmt: skip
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import torch
+from test_training import RECIPE, learner
+from hspace_toyfaces.training import Run, train
+torch.set_num_threads(1)
+made = learner()
+step = made.step
+made.step = lambda i: os.kill(os.getpid(), signal.{name}) or step(i) if i == 5 else step(i)
+sys.exit(0 if train(made, Run(Path(sys.argv[1]), save_every=0.0, log_every=2)) else 130)
+"""
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def learner(recipe: BackboneRecipe = RECIPE, seed: int = 0) -> BackboneLearner:
+    return BackboneLearner(recipe, seed, torch.device("cpu"))
+
+
+def final(folder: Path) -> Mapping[str, Tensor]:
+    checkpoint = load_checkpoint(folder)
+    assert checkpoint is not None
+    assert checkpoint.step == RECIPE.steps
+    return checkpoint.tensors
+
+
+def equal(some: Mapping[str, Tensor], others: Mapping[str, Tensor]) -> bool:
+    return some.keys() == others.keys() and all(torch.equal(some[name], others[name]) for name in some)
+
+
+def stopped_by(name: str, folder: Path) -> int:
+    command = [sys.executable, "-c", KILLED.format(name=name), str(folder)]
+    env = os.environ | {"PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, env=env, check=False).returncode
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whole")
+    torch.set_num_threads(1)
+    train(learner(), Run(folder, log_every=2))
+    return folder
+
+
+def test_a_run_killed_with_9_goes_on_with_the_same_bits(uninterrupted: Path, tmp_path: Path) -> None:
+    assert stopped_by("SIGKILL", tmp_path) == -signal.SIGKILL
+    assert train(learner(), Run(tmp_path, log_every=2))
+    assert equal(final(tmp_path), final(uninterrupted))
+
+
+def test_ctrl_c_saves_and_exits_130(uninterrupted: Path, tmp_path: Path) -> None:
+    assert stopped_by("SIGINT", tmp_path) == 130
+    checkpoint = load_checkpoint(tmp_path)
+    assert checkpoint is not None
+    assert checkpoint.step == 6
+    train(learner(), Run(tmp_path))
+    assert equal(final(tmp_path), final(uninterrupted))
+
+
+def test_a_finished_run_is_left_as_it_is(uninterrupted: Path) -> None:
+    before = final(uninterrupted)
+    assert train(learner(), Run(uninterrupted))
+    assert equal(final(uninterrupted), before)
+
+
+def test_a_run_shows_its_losses_and_samples(uninterrupted: Path) -> None:
+    for name in ("log.jsonl", "loss.png", "samples.png"):
+        assert (uninterrupted / name).stat().st_size > 0
+
+
+def test_another_recipe_is_refused(uninterrupted: Path) -> None:
+    with pytest.raises(RefusedError, match=r"begun with learning_rate = 0\.001 and not 0\.002"):
+        train(learner(revise(RECIPE, learning_rate=2e-3)), Run(uninterrupted))
+
+
+def test_another_seed_is_refused(uninterrupted: Path) -> None:
+    with pytest.raises(RefusedError, match="begun with seed 0 and not 1"):
+        train(learner(seed=1), Run(uninterrupted))
+
+
+def test_fresh_begins_anew(uninterrupted: Path, tmp_path: Path) -> None:
+    (tmp_path / "checkpoint.safetensors").write_bytes((uninterrupted / "checkpoint.safetensors").read_bytes())
+    run = Run(tmp_path, fresh=True)
+    assert run.begin(learner(seed=1)) == 0
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "checkpoint.safetensors").write_bytes(b"not a checkpoint")
+    with pytest.raises(RefusedError, match="Begin anew with --fresh"):
+        Run(tmp_path).begin(learner())
+
+
+def test_the_draws_of_a_step_depend_on_seed_and_step_alone() -> None:
+    draws = [torch.rand(1, generator=generator_for(*pair)).item() for pair in ((0, 0), (0, 1), (1, 0), (0, 1))]
+    assert len(set(draws)) == 3
+    assert draws[1] == draws[3]
+
+
+def test_the_learning_rate_rises_then_falls_to_nothing() -> None:
+    rates = [rate_at(revise(RECIPE, images=4000), step) for step in (0, 1, 500, 1000)]
+    assert rates == pytest.approx([0.5e-3, 1e-3, 0.5e-3, 0.0], abs=1e-8)
