@@ -21,7 +21,8 @@ class Task:
 
     x_T (N, C, H, W) is always there: the latents to work on, drawn from `seed` or inverted from pictures. The
     rest is there when the caller has it: x_0 (N, C, H, W) the pictures themselves, prompts (source, target),
-    labels (N,), an encoder. `steps` is the number of sampling steps between x_T and x_0. `progress`, where
+    labels (N,), an encoder. `image_sha256` names the pictures (N) that x_T was inverted from, and is empty where it was
+    drawn from `seed`. `steps` is the number of sampling steps between x_T and x_0. `progress`, where
     given, is called with (done, total) as work goes on.
     """
 
@@ -31,6 +32,7 @@ class Task:
     x_0: Tensor | None = None
     prompts: tuple[str, str] | None = None
     labels: Tensor | None = None
+    image_sha256: tuple[str, ...] = ()
     encoder: Any = None
     progress: Callable[[int, int], None] | None = None
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from hspace.backbone import Backbone, State
 from hspace.direction import Direction
+from hspace.fingerprint import x_shape
 from hspace.head import Head
 from hspace.schedule import Pair, alpha_at, generation, inversion
 
@@ -19,14 +20,27 @@ Callback = Callable[[int, int], None]
 """Called with (steps done, steps in all) after each step."""
 
 
-def gaussian(seed: int) -> Noise:
-    """Standard normal noise, drawn on the CPU so that a seed means the same on every device."""
-    generator = torch.Generator().manual_seed(seed)
+def gaussian(*seeds: int) -> Noise:
+    """Standard normal noise from one seed for the batch, or a seed per picture.
+
+    With its own seed a picture's noise does not depend on the batch. Drawn on the CPU, so that a seed means the
+    same on every device.
+    """
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
 
     def draw(_: int, x_t: Tensor) -> Tensor:
-        return torch.randn(x_t.shape, generator=generator).to(x_t)
+        parts = torch.split(x_t, 1) if len(generators) > 1 else [x_t]
+        drawn = [torch.randn(part.shape, generator=one) for part, one in zip(parts, generators, strict=True)]
+        return torch.cat(drawn).to(x_t)
 
     return draw
+
+
+def latents(backbone: Backbone, n: int, seed: int) -> Tensor:
+    """n latents x_T (n, C, H, W) of a seed, on the backbone's device; the first ones do not depend on n."""
+    generator = torch.Generator().manual_seed(seed)
+    drawn = [torch.randn(1, *x_shape(backbone), generator=generator) for _ in range(n)]
+    return torch.cat(drawn).to(next(backbone.parameters(), drawn[0]))
 
 
 def predict_x0(x_t: Tensor, eps: Tensor, a_t: float) -> Tensor:

@@ -112,3 +112,13 @@ def write_tensors(path: Path, tensors: dict[str, "Tensor"]) -> str:
     data = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
     write_bytes(path, data)
     return hashlib.sha256(data).hexdigest()
+
+
+def require_writable(folder: Path) -> None:
+    """Makes the folder where it is missing; raises HspaceError when nothing can be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise HspaceError(f"cannot write to {folder}: {error.strerror or error}. Choose another folder.") from error

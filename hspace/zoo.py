@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from hspace.cards import Card
-from hspace.errors import RefusedError
+from hspace.errors import NotFoundError, RefusedError
 
 CARD_FILE = "card.json"
 CARD_FORMAT = 1
@@ -36,3 +36,18 @@ def read_card(folder: Path, plugin: str = "") -> Card:
 def backbone_folders(zoo: Path) -> list[Path]:
     """The folders of a zoo that hold a backbone, in order of names."""
     return sorted(path.parent for path in zoo.glob(f"backbones/*/{CARD_FILE}"))
+
+
+def default_backbone() -> str:
+    """The name of the backbone that is used when none is said: the one whose card has the fact "default".
+
+    Raises NotFoundError when no installed plugin offers one.
+    """
+    from hspace.plugins import plugins
+
+    cards = plugins().cards("backbones")
+    for card in cards:
+        if card.facts.get("default"):
+            return card.name
+    names = ", ".join(card.name for card in cards) or "none is installed; install hspace-zoo"
+    raise NotFoundError(f"no backbone is marked as the default; name one with --backbone: {names}")

@@ -1,1 +1,37 @@
-"""The command line."""
+"""The `hspace` command line: Typer commands that import what they need inside."""
+
+import sys
+
+import typer
+
+from hspace.cli import discover, doctor, edit, generate, listing, show, verify
+from hspace.errors import HspaceError
+from hspace.plugins import plugins
+
+HELP = "Find, see, store and apply semantic directions in the h-space of frozen diffusion models."
+
+
+def app() -> typer.Typer:
+    """The command line with the commands of core and of every plugin."""
+    cli = typer.Typer(help=HELP, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=True)
+    for group in (listing, show, discover, edit, generate, verify, doctor):
+        group.register(cli)
+    plugins().call("hspace_commands", app=cli)
+    return cli
+
+
+def main() -> None:
+    """Runs the command line; a user's mistake is one line on stderr and an exit code, never a traceback."""
+    try:
+        app()()
+    except HspaceError as error:
+        sys.exit(_fail(str(error), error.exit_code))
+    except RuntimeError as error:
+        if "torchvision::nms" not in str(error):
+            raise
+        sys.exit(_fail(doctor.TORCHVISION_MISMATCH, 1))
+
+
+def _fail(message: str, exit_code: int) -> int:
+    sys.stderr.write(f"error: {message}\n")
+    return exit_code

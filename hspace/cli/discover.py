@@ -1,0 +1,125 @@
+"""`hspace discover`: find directions, store them, and show them on a sheet."""
+
+import inspect
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hspace.cli.output import BackboneName, Device, Json, pick_device, print_json, print_table, say
+from hspace.errors import UsageError
+from hspace.plugins import plugins
+
+
+def register(cli: typer.Typer) -> None:
+    """Adds the command."""
+    cli.command("discover")(discover)
+
+
+def discover(
+    unsupervised: Annotated[bool, typer.Option("--unsupervised", help="Use a finder that needs nothing.")] = False,
+    finder: Annotated[str | None, typer.Option(help="A name from list-finders [default: jacobian-svd].")] = None,
+    backbone: BackboneName = None,
+    k: Annotated[int | None, typer.Option("-k", min=1, help="How many directions.")] = None,
+    at: Annotated[int | None, typer.Option(help="The training timestep at which to look.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="key=value for the finder; repeatable.")] = None,
+    images: Annotated[list[Path] | None, typer.Option(help="A picture, or a folder of them; repeatable.")] = None,
+    samples: Annotated[int, typer.Option(min=1, help="How many latents to draw where there are no images.")] = 4,
+    steps: Annotated[int, typer.Option(min=1, help="Sampling steps.")] = 40,
+    seed: Annotated[int, typer.Option(help="The seed of all that is random.")] = 0,
+    out: Annotated[Path, typer.Option(help="Where the sheet goes.")] = Path("hspace-out"),
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Find directions in a backbone's h-space, store them in the registry, and draw a sheet of what they do."""
+    from contextlib import ExitStack
+
+    from hspace import discovery
+    from hspace.images import find_images
+    from hspace.progress import progress
+
+    name = _finder(unsupervised, finder)
+    config = parse_settings(settings or [], name)
+    config |= {key: value for key, value in (("k", k), ("at", at)) if value is not None}
+    places = find_images(images or [])
+    with ExitStack() as stack:
+        found = discovery.discover(
+            backbone,
+            finder=name,
+            config=config,
+            images=places,
+            samples=samples,
+            seed=seed,
+            steps=steps,
+            out=out,
+            device=pick_device(device),
+            progress=lambda what: stack.enter_context(progress(what)),
+        )
+    rows = [
+        row
+        for direction, folder in zip(found.directions, found.folders, strict=True)
+        for row in _rows(direction, folder)
+    ]
+    if as_json:
+        print_json({"directions": rows, "sheet": str(found.sheet), "seconds": round(found.seconds, 2)})
+        return
+    print_table(("id", "sigma", "residual"), ((row["id"], row["sigma"], row["residual"]) for row in rows))
+    say(f"\nsheet: {found.sheet}   ({found.seconds:.1f} s)")
+    if rows:
+        say(f"next:  hspace edit FACE.png --direction '{rows[0]['id']}=2'")
+
+
+def _finder(unsupervised: bool, finder: str | None) -> str:
+    from hspace.discovery import UNSUPERVISED
+
+    if not unsupervised and finder is None:
+        raise UsageError("say how to look: --unsupervised, or --finder with a name from 'hspace list-finders'")
+    name = finder or UNSUPERVISED
+    needs = plugins().find("finders", name).needs
+    if unsupervised and needs:
+        raise UsageError(f"--unsupervised takes a finder that needs nothing; {name!r} needs {', '.join(needs)}")
+    return name
+
+
+def parse_settings(settings: list[str], finder: str) -> dict[str, Any]:
+    """The key=value pairs of --set, each value of the type that the finder's parameter has.
+
+    Raises UsageError for a pair without '=', an unknown key, or a value of another type.
+    """
+    parameters = inspect.signature(plugins().find("finders", finder).load(), eval_str=True).parameters
+    config: dict[str, Any] = {}
+    for pair in settings:
+        key, equals, text = pair.partition("=")
+        if not equals:
+            raise UsageError(f"--set takes key=value; {pair!r} was given")
+        if key not in parameters:
+            raise UsageError(f"finder {finder!r} has no setting {key!r}; it takes {', '.join(parameters)}")
+        config[key] = _value(key, text, parameters[key].annotation)
+    return config
+
+
+def _value(key: str, text: str, annotation: Any) -> Any:
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(Any if annotation is inspect.Parameter.empty else annotation).validate_strings(text)
+    except ValidationError as error:
+        raise UsageError(f"--set {key}: {error.errors()[0]['msg'].lower()}; {text!r} was given") from error
+
+
+def _rows(direction: Any, folder: Path) -> list[dict[str, Any]]:
+    from hspace.discovery import parts
+
+    def measured(name: str, component: int | None) -> float | None:
+        values = (one.value for one in direction.meta.metrics if (one.name, one.component) == (name, component))
+        return next(values, None)
+
+    return [
+        {
+            "id": part.id,
+            "path": str(folder),
+            "sigma": measured("sigma", part.component),
+            "residual": measured("residual", part.component),
+        }
+        for part in parts([direction])
+    ]

@@ -1,0 +1,66 @@
+"""How commands answer: a table for people, one JSON object for programs."""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+SCHEMA_VERSION = 1
+PIPED_WIDTH = 160
+"""How wide a table may be where no terminal says how wide it is."""
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout instead of a table.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps; auto takes the first accelerator there is.")]
+BackboneName = Annotated[str | None, typer.Option("--backbone", help="A name from list-backbones, or a folder.")]
+
+
+def print_json(answer: Mapping[str, Any]) -> None:
+    """Prints the one JSON object of a command, with its schema version."""
+    sys.stdout.write(json.dumps({"schema_version": SCHEMA_VERSION, **answer}, indent=2, default=str) + "\n")
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:
+    """Prints a table; what nobody knows is a dash."""
+    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for index, column in enumerate(columns):
+        table.add_column(column, no_wrap=index == 0, overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(cell(value)) for value in row))
+    console = Console()
+    console.print(table, width=console.width if console.is_terminal else max(console.width, PIPED_WIDTH))
+
+
+def say(text: str) -> None:
+    """Prints a line for people on stdout."""
+    Console(highlight=False, soft_wrap=True).print(text, markup=False)
+
+
+def cell(value: Any) -> str:
+    """A value as a table shows it."""
+    if value is None or value in ("", (), []):
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, (tuple, list)):
+        numbers = all(isinstance(one, int) for one in value)
+        return ("x" if numbers else ", ").join(map(str, value))
+    return str(value)
+
+
+def pick_device(name: str) -> str:
+    """The torch device that a --device option means. Raises UsageError when it is not there."""
+    import torch
+
+    from hspace.errors import UsageError
+
+    there = [kind for kind, on in (("cuda", torch.cuda.is_available()), ("mps", torch.mps.is_available())) if on]
+    if name == "auto":
+        return [*there, "cpu"][0]
+    if name.partition(":")[0] not in (*there, "cpu"):
+        raise UsageError(f"device {name!r} is not there; this machine has {', '.join(['cpu', *there])}")
+    return name

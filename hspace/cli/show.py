@@ -1,0 +1,83 @@
+"""`hspace show`: one card or one direction, in full."""
+
+import json
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from hspace.cards import SINGULAR
+from hspace.cli.listing import backbone_facts
+from hspace.cli.output import Json, cell, print_json, print_table
+from hspace.errors import not_found
+from hspace.plugins import plugins
+
+
+def register(cli: typer.Typer) -> None:
+    """Adds the command."""
+    cli.command("show")(show)
+
+
+def show(
+    name: Annotated[str, typer.Argument(help="The name of anything that a list command lists.")],
+    as_json: Json = False,
+) -> None:
+    """Show a backbone, head, finder, ... or direction in full."""
+    found = _directions(name) or _cards(name)
+    if not found:
+        known = {card.name for kind in SINGULAR for card in plugins().cards(kind)}
+        raise not_found(
+            "card or direction", name, known | _direction_ids(), "See the list commands in 'hspace --help'."
+        )
+    if as_json:
+        print_json({"found": found})
+        return
+    for one in found:
+        print_table(("", ""), _rows(one), title=f"{one['kind']} {name}")
+
+
+def _cards(name: str) -> list[dict[str, Any]]:
+    found = []
+    for kind in SINGULAR:
+        for card in plugins().cards(kind):
+            if card.name == name:
+                facts = backbone_facts(card) if kind == "backbones" else {}
+                found.append({"kind": SINGULAR[kind], **asdict(card), **facts})
+    return found
+
+
+def _direction_ids() -> set[str]:
+    from hspace import registry
+
+    return {entry.id for entry in registry.entries()}
+
+
+def _directions(name: str) -> list[dict[str, Any]]:
+    if "/" not in name:
+        return []
+    from pathlib import Path
+
+    from hspace import registry
+    from hspace.direction import META_FILE, read_meta
+
+    id, _ = registry.split_id(name)
+    folder = Path(id) if (Path(id) / META_FILE).is_file() else registry.find(id).folder
+    return [{"kind": "direction", **read_meta(folder).model_dump(mode="json"), "path": str(folder)}]
+
+
+def _rows(one: dict[str, Any]) -> list[tuple[str, str]]:
+    rows = []
+    for key, value in one.items():
+        if isinstance(value, dict):
+            rows += [(f"{key}.{inner}", _text(deeper)) for inner, deeper in value.items()]
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            rows += [(f"{key}[{index}]", _text(each)) for index, each in enumerate(value)]
+        elif key != "kind":
+            rows.append((key, _text(value)))
+    return rows
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return json.dumps({key: deeper for key, deeper in value.items() if deeper is not None})
+    return cell(value)

@@ -1,0 +1,164 @@
+"""Discovering directions: a finder at work on latents, its finds stored, and a sheet to look at."""
+
+import inspect
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from hspace import registry, storage
+from hspace.backbone import Backbone
+from hspace.direction import Direction
+from hspace.errors import UsageError
+from hspace.finder import Finder, Task
+from hspace.images import contact_sheet, load_image, save_picture, to_picture
+from hspace.loading import load_backbone
+from hspace.plugins import plugins
+from hspace.sampling import edit, invert, latents
+from hspace.zoo import default_backbone
+
+UNSUPERVISED = "jacobian-svd"
+"""The finder that needs nothing, used when none is named."""
+SHEET_STEPS = 20
+SHEET_IMAGES = 3
+PREVIEW = "preview.png"
+
+
+@dataclass(frozen=True)
+class Discovery:
+    """What `discover` found: the directions as stored, their folders, the sheet, and the seconds it took."""
+
+    directions: list[Direction]
+    folders: list[Path]
+    sheet: Path
+    seconds: float
+
+
+def discover(
+    backbone: Backbone | str | Path | None = None,
+    *,
+    finder: str = UNSUPERVISED,
+    config: Mapping[str, Any] | None = None,
+    images: Sequence[Path] = (),
+    samples: int = 4,
+    seed: int = 0,
+    steps: int = 40,
+    out: Path = Path("hspace-out"),
+    device: str | torch.device = "cpu",
+    progress: Callable[[str], Callable[[int, int], None]] | None = None,
+) -> Discovery:
+    """The directions that a finder finds on a backbone, stored in the registry and shown on a sheet in `out`.
+
+    The finder works on `samples` latents of the seed, or on the latents that `images` invert to. `config` goes
+    to the finder. The sheet has a row per direction and, for each of several pictures, a column per strength
+    from the smallest to the largest. `progress(stage)` returns the callback of a stage. Raises NotFoundError
+    for an unknown name, UsageError for a config the finder does not take or a need that is not met.
+    """
+    started = time.perf_counter()
+    card = plugins().find("finders", finder)
+    one = build_finder(finder, config or {})
+    stage = progress or (lambda _: lambda done, total: None)
+    task = Task(x_T=torch.empty(0), steps=steps, seed=seed, progress=stage("finding"))
+    task.require(card)
+    storage.require_writable(out)
+    if not isinstance(backbone, Backbone):
+        backbone = load_backbone(backbone or default_backbone(), device=device)
+    task = with_latents(task, backbone, images, samples, stage("inverting"))
+    directions, folders = [], []
+    for direction in one.find(backbone, task):
+        entry = registry.add(_signed(direction))
+        directions.append(Direction.load(entry.folder))
+        folders.append(entry.folder)
+    sheet = draw_sheet(backbone, directions, sheet_latents(task, backbone), stage("drawing"))
+    for folder in folders:
+        save_picture(folder / PREVIEW, sheet)
+    path = out / f"{directions[0].meta.id.replace('/', '.')}.png" if directions else out / f"{finder}.png"
+    save_picture(path, sheet)
+    return Discovery(directions, folders, path, time.perf_counter() - started)
+
+
+def build_finder(name: str, config: Mapping[str, Any]) -> Finder:
+    """The named finder. Raises NotFoundError for an unknown one, UsageError for a config it does not take."""
+    build = plugins().find("finders", name).load()
+    try:
+        inspect.signature(build).bind(**config)
+    except TypeError as error:
+        takes = ", ".join(inspect.signature(build).parameters) or "nothing"
+        raise UsageError(f"finder {name!r} takes {takes}; {', '.join(config)} was given ({error})") from error
+    finder: Finder = build(**config)
+    return finder
+
+
+def with_latents(
+    task: Task,
+    backbone: Backbone,
+    images: Sequence[Path],
+    samples: int,
+    callback: Callable[[int, int], None],
+) -> Task:
+    """The task with its x_T: inverted from the pictures where there are any, else drawn from its seed."""
+    if not images:
+        if samples < 1:
+            raise UsageError(f"samples must be at least 1; {samples} was given")
+        return replace(task, x_T=latents(backbone, samples, task.seed))
+    size = image_size(backbone)
+    pictures = torch.cat([load_image(path, size) for path in images])
+    x_0 = backbone.image_to_x0(pictures.to(next(backbone.parameters(), pictures)))
+    x_T = invert(backbone, x_0, steps=task.steps, callback=callback)
+    return replace(task, x_T=x_T, x_0=x_0, image_sha256=tuple(storage.sha256(path) for path in images))
+
+
+def image_size(backbone: Backbone) -> int:
+    """The side, in pixels, of the backbone's square pictures."""
+    return int(backbone.x0_to_image(torch.zeros_like(latents(backbone, 1, 0))).shape[-1])
+
+
+def _signed(direction: Direction) -> Direction:
+    now = datetime.now(UTC).date().isoformat()
+    provenance = direction.meta.provenance.model_copy(update={"hspace": version("hspace"), "date": now})
+    return replace(direction, meta=direction.meta.model_copy(update={"provenance": provenance}))
+
+
+def parts(directions: Sequence[Direction]) -> list[Direction]:
+    """The directions one by one, each basis taken apart into its components."""
+    return [
+        direction.pick(k) if direction.meta.components > 1 else direction
+        for direction in directions
+        for k in range(direction.meta.components)
+    ]
+
+
+def sheet_latents(task: Task, backbone: Backbone) -> Tensor:
+    """A few x_T (n, C, H, W) for a sheet: the task's first, and drawn ones where it has too few."""
+    more = latents(backbone, SHEET_IMAGES, task.seed)
+    return torch.cat([task.x_T, more[len(task.x_T) :]])[:SHEET_IMAGES]
+
+
+def draw_sheet(
+    backbone: Backbone, directions: Sequence[Direction], x_T: Tensor, callback: Callable[[int, int], None]
+) -> Image.Image:
+    """A contact sheet: a row per direction, and for each x_T a column per strength from its min over 0 to its max."""
+    rows, labels, columns = [], [], []
+    singles = parts(directions)
+    for done, direction in enumerate(singles, start=1):
+        strength = direction.meta.strength
+        columns = torch.linspace(strength.min, strength.max, 5).tolist()
+        edited = edit(
+            backbone,
+            x_T.repeat_interleave(len(columns), dim=0),
+            [(direction, torch.tensor(columns * len(x_T)))],
+            steps=SHEET_STEPS,
+        )
+        pictures = [to_picture(image) for image in backbone.x0_to_image(edited)]
+        rows.append([pictures[i : i + len(columns)] for i in range(0, len(pictures), len(columns))])
+        labels.append(direction.id.rpartition("/")[2] if direction.component is None else f"#{direction.component}")
+        callback(done, len(singles))
+    title = ", ".join(direction.meta.id for direction in directions)
+    return contact_sheet(rows, labels, [f"{column:+.3g}" if column else "0" for column in columns], title)
