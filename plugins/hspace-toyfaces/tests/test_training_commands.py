@@ -1,0 +1,56 @@
+"""The commands: what they say when asked for something that is not there."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hspace_toyfaces.commands import app
+from typer.testing import CliRunner
+
+from hspace.errors import NotFoundError, UsageError
+
+RECIPE = """
+kind = "backbone"
+name = "micro"
+summary = "Micro"
+images = 8
+batch = 4
+learning_rate = 1e-3
+image_size = 16
+channels = [8, 8]
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    path = tmp_path / "micro.toml"
+    path.write_text(RECIPE)
+    return path
+
+
+def invoke(*arguments: str | Path) -> str:
+    result = CliRunner().invoke(app(), [str(argument) for argument in arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_importing_the_commands_imports_no_torch() -> None:
+    code = "import sys, hspace_toyfaces.commands as c; c.app(); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_recipe_becomes_a_backbone_folder(recipe: Path, tmp_path: Path) -> None:
+    assert invoke("train-backbone", recipe, "--out", tmp_path / "run", "--images", "4") == f"{tmp_path / 'run'}\n"
+    invoke("export-backbone", tmp_path / "run", "--out", tmp_path / "out")
+    assert (tmp_path / "out" / "unet" / "diffusion_pytorch_model.safetensors").is_file()
+
+
+def test_an_unknown_recipe_is_not_found() -> None:
+    with pytest.raises(NotFoundError, match="no recipe is called 'nothing'"):
+        invoke("train-backbone", "nothing")
+
+
+def test_an_unusable_device_is_named(recipe: Path) -> None:
+    with pytest.raises(UsageError, match="device 'abacus' cannot be used"):
+        invoke("train-backbone", recipe, "--device", "abacus")
