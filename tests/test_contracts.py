@@ -1,0 +1,39 @@
+"""Every card in the registry is held to its contract: to register is to be tested."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from hspace.plugins import plugins
+from hspace.testing import BackboneContract, FinderContract, HeadContract
+
+VARIANTS: Mapping[str, list[Mapping[str, Any]]] = {
+    "table": [{"timesteps": [0, 400, 999], "components": 3, "component": 1}],
+    "delta-block": [{"form": "openai"}, {"time": False}, {"norm_num_groups": 8}],
+    "jacobian-svd": [{"k": 3, "at": 400}],
+}
+"""Configurations beside the default one."""
+
+
+def _class(contract: type, name: str, index: int, **attributes: Any) -> None:
+    title = f"Test{name.title().replace('-', '')}{contract.__name__.removesuffix('Contract')}{index or ''}"
+    globals()[title] = type(title, (contract,), attributes)
+
+
+for _card in plugins().cards("backbones"):
+    if not _card.needs and _card.facts.get("weights") == "bundled":
+        _class(BackboneContract, _card.name, 0, card=_card.name)
+
+for _card in plugins().cards("heads"):
+    for _index, _config in enumerate([{}, *VARIANTS.get(_card.name, [])]):
+        _class(HeadContract, _card.name, _index, head=_card.name, config=_config)
+
+for _card in plugins().cards("finders"):
+    if not _card.needs:
+        for _index, _config in enumerate([{}, *VARIANTS.get(_card.name, [])]):
+            _class(FinderContract, _card.name, _index, finder=_card.name, config=_config)
+
+
+def test_there_is_something_of_each_kind_to_test() -> None:
+    assert {"ddpmpp-tiny"} <= {card.name for card in plugins().cards("backbones")}
+    assert {"table", "delta-block"} <= {card.name for card in plugins().cards("heads")}
+    assert {"jacobian-svd"} <= {card.name for card in plugins().cards("finders")}
