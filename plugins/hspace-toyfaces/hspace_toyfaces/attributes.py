@@ -47,7 +47,7 @@ ATTRIBUTES: dict[str, Attribute] = {
     "id_width": Attribute("narrow face", "wide face", "identity"),
     "id_eyesp": Attribute("close eyes", "eyes far apart", "identity"),
     "id_eyesz": Attribute("small eyes", "big eyes", "identity"),
-    "id_nose": Attribute("short nose", "long nose", "identity"),
+    "id_nose": Attribute("a short nose", "a long nose", "identity"),
     "id_brow": Attribute("thin brows", "thick brows", "identity"),
 }
 NAMES: tuple[str, ...] = tuple(ATTRIBUTES)
