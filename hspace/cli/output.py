@@ -32,7 +32,9 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: st
     for row in rows:
         table.add_row(*(escape(cell(value)) for value in row))
     console = Console()
-    console.print(table, width=console.width if console.is_terminal else max(console.width, PIPED_WIDTH))
+    if not console.is_terminal:
+        console.width = max(console.width, PIPED_WIDTH)
+    console.print(table)
 
 
 def say(text: str) -> None:

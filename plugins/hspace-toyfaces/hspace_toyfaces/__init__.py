@@ -1,0 +1,25 @@
+"""Rendered faces with known attributes, and the tiny models trained on them."""
+
+import hspace
+import typer
+
+
+@hspace.hookimpl
+def hspace_sources() -> list[hspace.Card]:
+    """The rendered faces."""
+    return [
+        hspace.Card(
+            "toyfaces",
+            "hspace_toyfaces.source:build",
+            "rendered faces with known attributes, captions, region masks and counterfactuals",
+            facts={"licence": "Apache-2.0", "config": {"size": 64, "seed": 0}},
+        )
+    ]
+
+
+@hspace.hookimpl
+def hspace_commands(app: typer.Typer) -> None:
+    """`hspace toyfaces ...`."""
+    from hspace_toyfaces.commands import app as commands
+
+    app.add_typer(commands())
