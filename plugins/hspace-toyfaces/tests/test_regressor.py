@@ -100,3 +100,8 @@ def test_half_of_the_images_stay_sharp_and_noise_is_bounded() -> None:
     assert unchanged == pytest.approx(0.5, abs=0.05)
     flat = augment(torch.zeros(2000, 3, 16, 16), 0.1, generator_for(0, 1))
     assert float(flat.std(dim=(1, 2, 3)).max()) == pytest.approx(0.1, abs=0.01)
+
+
+def test_the_zoo_s_regressor_reads_every_attribute() -> None:
+    regressor = load_regressor(Path(__file__).parents[3] / "zoo" / "regressors" / "toyfaces")
+    assert min(r_squared(regressor, 64, 200).values()) > 0.85
