@@ -198,7 +198,7 @@ class ReplayBackbone(Backbone):
             raise _Stop(h)
 
         def record(name: str) -> Any:
-            return lambda _, __, output: tape[name].append(output)
+            return lambda _, __, output: tape[name].append(_copied(output))
 
         modules = [self.model.get_submodule(name) for name in self._recorded()]
         hooks = [
@@ -214,13 +214,25 @@ class ReplayBackbone(Backbone):
     @contextmanager
     def _answering(self, answers: dict[str, Iterator[Any]]) -> Iterator[None]:
         def answer(outputs: Iterator[Any]) -> Callable[..., Any]:
-            return lambda *_, **__: next(outputs)
+            return lambda *_, **__: _copied(next(outputs))
 
         modules = [self.model.get_submodule(name) for name in answers]
+        patched = [vars(module).get("forward") for module in modules]  # by someone else
         try:
             for module, outputs in zip(modules, answers.values(), strict=True):
                 module.forward = answer(outputs)
             yield
         finally:
-            for module in modules:
-                module.__dict__.pop("forward", None)
+            for module, forward in zip(modules, patched, strict=True):
+                vars(module).pop("forward", None)
+                if forward is not None:
+                    module.forward = forward
+
+
+def _copied(output: Any) -> Any:
+    """An output that the model may write into without reaching the tape."""
+    if isinstance(output, Tensor):
+        return output.clone()
+    if isinstance(output, tuple | list):
+        return type(output)(map(_copied, output))
+    return output
