@@ -1,0 +1,69 @@
+"""The command line in this process, on the tiny backbone, with a registry of its own."""
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from hspace.cli import main
+from hspace.testing import hspace_home as hspace_home
+
+BACKBONE = "ddpmpp-tiny"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command left: its exit code and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        answer: dict[str, Any] = json.loads(self.out)
+        return answer
+
+
+Cli = Callable[..., Answer]
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path, hspace_home: Path) -> Cli:
+    """Runs a command in an empty working folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def run(*arguments: object) -> Answer:
+        monkeypatch.setattr(sys, "argv", ["hspace", *map(str, arguments)])
+        try:
+            main()
+            code = 0
+        except SystemExit as exit:
+            code = exit.code if isinstance(exit.code, int) else 0 if exit.code is None else 1
+        captured = capfd.readouterr()
+        return Answer(code, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture
+def found(cli: Cli) -> str:
+    """The id of a basis of two directions, just discovered on the tiny backbone."""
+    answer = cli("discover", "--unsupervised", "--backbone", BACKBONE, "-k", 2, "--samples", 1, "--steps", 4, "--json")
+    assert answer.code == 0, answer.err
+    id: str = answer.json["directions"][0]["id"]
+    return id.partition("#")[0]
+
+
+@pytest.fixture
+def face(tmp_path: Path) -> Path:
+    """A picture file that is larger than the backbone's."""
+    path = tmp_path / "face.png"
+    Image.linear_gradient("L").resize((40, 32)).convert("RGB").save(path)
+    return path

@@ -1,0 +1,71 @@
+"""`hspace discover`."""
+
+from pathlib import Path
+
+from PIL import Image
+
+from .conftest import BACKBONE, Cli
+
+QUICK = ("--backbone", BACKBONE, "-k", 2, "--samples", 1, "--steps", 4)
+
+
+def test_it_answers_with_directions_a_sheet_and_the_seconds(cli: Cli) -> None:
+    answer = cli("discover", "--unsupervised", *QUICK, "--json").json
+    assert [set(one) for one in answer["directions"]] == [{"id", "path", "sigma", "residual"}] * 2
+    assert answer["directions"][0]["sigma"] >= answer["directions"][1]["sigma"] > 0
+    assert answer["seconds"] > 0
+    with Image.open(answer["sheet"]) as sheet:
+        assert sheet.width > sheet.height
+
+
+def test_what_it_found_is_in_the_registry_with_a_preview(cli: Cli, found: str) -> None:
+    listed = {one["id"]: one for one in cli("list-directions", "--json").json["directions"]}
+    assert listed[found]["components"] == 2
+    assert (Path(listed[found]["path"]) / "preview.png").is_file()
+    assert cli("verify", found).code == 0
+
+
+def test_the_same_seed_gives_the_same_bytes(cli: Cli) -> None:
+    def weights(home: str) -> bytes:
+        (one, _) = cli("discover", "--unsupervised", *QUICK, "--out", home, "--json").json["directions"]
+        return (Path(one["path"]) / "weights.safetensors").read_bytes()
+
+    assert weights("first") == weights("second")
+
+
+def test_pictures_are_inverted_and_named_by_their_sha256(cli: Cli, face: Path) -> None:
+    answer = cli("discover", "--unsupervised", *QUICK, "--images", face, "--json")
+    (direction,) = cli("show", answer.json["directions"][0]["id"], "--json").json["found"]
+    from hspace.storage import sha256
+
+    assert direction["scope"]["image_sha256"] == sha256(face)
+
+
+def test_without_a_way_to_look_it_says_how(cli: Cli) -> None:
+    answer = cli("discover", "--backbone", BACKBONE)
+    assert answer.code == 2
+    assert "--unsupervised, or --finder" in answer.err
+
+
+def test_an_unknown_finder_exits_with_4(cli: Cli) -> None:
+    answer = cli("discover", "--finder", "jacobian", "--backbone", BACKBONE)
+    assert answer.code == 4
+    assert "did you mean 'jacobian-svd'" in answer.err
+
+
+def test_an_unknown_setting_names_those_there_are(cli: Cli) -> None:
+    answer = cli("discover", "--unsupervised", *QUICK, "--set", "tolerance=0.1")
+    assert answer.code == 2
+    assert "has no setting 'tolerance'; it takes k, at, tol" in answer.err
+
+
+def test_a_setting_of_another_type_is_refused(cli: Cli) -> None:
+    answer = cli("discover", "--unsupervised", *QUICK, "--set", "tol=small")
+    assert answer.code == 2
+    assert "--set tol" in answer.err
+
+
+def test_a_family_without_weights_asks_for_a_folder(cli: Cli) -> None:
+    answer = cli("discover", "--unsupervised", "--backbone", "ddpmpp")
+    assert answer.code == 2
+    assert "needs folder" in answer.err

@@ -1,0 +1,75 @@
+"""The list commands, `show`, `plugins` and `doctor`."""
+
+import pytest
+
+from hspace.cards import SINGULAR
+
+from .conftest import BACKBONE, Cli
+
+LISTED = sorted(set(SINGULAR) - {"importers"})
+
+
+@pytest.mark.parametrize("kind", LISTED)
+def test_every_list_is_one_json_object_of_its_kind(cli: Cli, kind: str) -> None:
+    answer = cli(f"list-{kind}", "--json")
+    assert answer.code == 0
+    assert answer.json["schema_version"] == 1
+    assert isinstance(answer.json[kind], list)
+
+
+def test_a_backbone_in_json_has_the_documented_keys(cli: Cli) -> None:
+    backbones = {one["name"]: one for one in cli("list-backbones", "--json").json["backbones"]}
+    keys = {"name", "family", "plugin", "summary", "x_shape", "h_shape", "licence", "source", "weights"}
+    assert set(backbones[BACKBONE]) == keys
+    assert backbones[BACKBONE]["weights"] == "bundled"
+    assert backbones["ddpmpp"]["weights"] == "bring-your-own"
+
+
+def test_the_table_names_every_backbone_of_the_json(cli: Cli) -> None:
+    names = [one["name"] for one in cli("list-backbones", "--json").json["backbones"]]
+    table = cli("list-backbones").out
+    assert all(f"{name} " in table for name in names)
+
+
+def test_no_directions_says_how_to_find_some(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HSPACE_DISABLE", "hspace-zoo")
+    from hspace.plugins import plugins
+
+    plugins.cache_clear()
+    assert "hspace discover --unsupervised" in cli("list-directions").out
+
+
+def test_show_prints_a_card_in_full(cli: Cli) -> None:
+    (card,) = cli("show", BACKBONE, "--json").json["found"]
+    assert card["kind"] == "backbone"
+    assert card["target"] == "hspace_backbones.ddpmpp:tiny"
+    assert card["facts"]["h_site"] == "mid.out"
+
+
+def test_show_prints_a_direction_in_full(cli: Cli, found: str) -> None:
+    (direction,) = cli("show", f"{found}#1", "--json").json["found"]
+    assert direction["id"] == found
+    assert direction["provenance"]["finder"] == "jacobian-svd"
+    assert found in cli("show", found).out
+
+
+def test_show_of_an_unknown_name_suggests_the_nearest_and_exits_with_4(cli: Cli) -> None:
+    answer = cli("show", "ddpmpp-tinny")
+    assert answer.code == 4
+    assert "no card or direction is called 'ddpmpp-tinny'; did you mean 'ddpmpp-tiny'" in answer.err
+
+
+def test_plugins_lists_our_own_as_ok(cli: Cli) -> None:
+    statuses = {one["name"]: one["status"] for one in cli("plugins", "--json").json["plugins"]}
+    assert statuses["hspace-backbones"] == statuses["hspace-zoo"] == "ok"
+
+
+def test_doctor_finds_this_machine_in_order(cli: Cli) -> None:
+    answer = cli("doctor", "--json")
+    assert answer.code == 0
+    checks = {one["check"]: one["status"] for one in answer.json["checks"]}
+    assert checks["torch"] == checks["registry folder"] == checks["working folder"] == "ok"
+
+
+def test_an_unknown_command_exits_with_2(cli: Cli) -> None:
+    assert cli("list-backbone").code == 2
