@@ -45,9 +45,7 @@ def test_between_two_colours_there_is_no_word() -> None:
     assert "bg" not in describe(face(bg=0.25), 0)
 
 
-@pytest.mark.parametrize(
-    ("value", "word"), [(-1.0, "black"), (-0.4, "brown"), (0.5, "ginger"), (1.0, "blond")]
-)
+@pytest.mark.parametrize(("value", "word"), [(-1.0, "black"), (-0.4, "brown"), (0.5, "ginger"), (1.0, "blond")])
 def test_hair_that_is_not_grey_has_its_colour(value: float, word: str) -> None:
     assert describe(face(hair=value, grey=-1.0), 0)["hair"] == f"{word} hair"
 

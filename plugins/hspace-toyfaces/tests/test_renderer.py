@@ -86,9 +86,7 @@ def test_smile_curves_the_mouth_corners_up_and_a_frown_down(smile: float, size: 
 
 
 def test_a_small_smile_shows_no_teeth() -> None:
-    brightest = [
-        render(plain(smile=smile, skin=0.5), 64)[0, :, 38:54].amin(dim=0).max() for smile in (0.3, 1.0)
-    ]
+    brightest = [render(plain(smile=smile, skin=0.5), 64)[0, :, 38:54].amin(dim=0).max() for smile in (0.3, 1.0)]
     assert brightest[0] + 0.2 < brightest[1]
 
 
@@ -126,10 +124,7 @@ def test_blue_eyes_are_bluer_than_brown_ones(size: int) -> None:
 
 
 def test_turning_right_moves_the_nose_to_the_right() -> None:
-    columns = [
-        region_mask(plain(yaw=yaw), "nose", 64)[0, 0].nonzero()[:, 1].float().mean()
-        for yaw in (-1.0, 0.0, 1.0)
-    ]
+    columns = [region_mask(plain(yaw=yaw), "nose", 64)[0, 0].nonzero()[:, 1].float().mean() for yaw in (-1.0, 0.0, 1.0)]
     assert columns[0] + 5 < columns[1] < columns[2] - 5
 
 
