@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from hspace.errors import HspaceError
 from hspace_jacobian.orthonormal import mix, orthonormal, split
 from hspace_jacobian.products import Products
 
@@ -32,7 +33,7 @@ class Krylov:
     Source: Golub, Luk and Overton, A Block Lanczos Method for Computing the Singular Values and Corresponding
     Singular Vectors of a Matrix, ACM TOMS 7(2), 1981; in exact arithmetic B is their band matrix.
 
-    Raises ValueError where the products are not adjoint to each other.
+    Raises HspaceError where the products are not adjoint to each other.
     """
 
     def __init__(self, products: Products, block: int, generator: torch.Generator, start: Tensor | None = None) -> None:
@@ -93,7 +94,7 @@ class Krylov:
     def _check_adjoint(self, from_vjp: Tensor, from_jvp: Tensor) -> None:
         gap = float((from_vjp - from_jvp).norm())
         if gap > 10 * torch.finfo(self.V.dtype).eps ** 0.5 * self.scale:
-            raise ValueError(
+            raise HspaceError(
                 f"<J v, u> and <v, Jᵀu> differ by {gap:.1e} where |J| >= {self.scale:.1e}: f mixes the rows of its "
                 "batch (batch norm?) or is random (dropout?). Pass a deterministic f with independent rows."
             )

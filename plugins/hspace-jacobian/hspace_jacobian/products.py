@@ -1,14 +1,18 @@
 """Products of a Jacobian with blocks of vectors, without the Jacobian."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from math import ceil, prod
 from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from hspace.errors import HspaceError, UsageError
 
 Map = Callable[[Tensor], Tensor]
 
@@ -47,8 +51,8 @@ class AutogradProducts:
     `f` maps a batch (B, *domain) to (B, *codomain), row by row; whatever modules it closes over are left untouched.
     Up to `chunk` vectors travel at once.
 
-    Raises TypeError where z is neither float32 nor float64, and ValueError where z is no single point, z or f(z) is
-    not finite, or f does not keep the batch.
+    Raises UsageError where z is no single point in float32 or float64, f does not keep the batch, or f cuts the
+    gradient; HspaceError where z, f(z) or a product is not finite.
     """
 
     engine = "vmap(jvp) + replicated vjp"
@@ -59,11 +63,12 @@ class AutogradProducts:
         self._f = f
         self._graphs: dict[int, tuple[Tensor, Tensor]] = {}
         _check_point(z)
+        _load_forward_mode()
         with torch.inference_mode(False), torch.no_grad():
             self.z = z.detach().clone()
             h = self._primal(self.z)
         if h.ndim == 0 or len(h) != 1:
-            raise ValueError(f"f must map (B, ...) to (B, ...); for B = 1 it returned the shape {tuple(h.shape)}")
+            raise UsageError(f"f must map (B, ...) to (B, ...); for B = 1 it returned the shape {tuple(h.shape)}")
         self.codomain = h.shape[1:]
 
     @property
@@ -80,7 +85,7 @@ class AutogradProducts:
 
         tangents = V.reshape(-1, *self.z.shape).contiguous()  # forward mode refuses stride-0 tangents
         with _differentiable_kernels(), torch.inference_mode(False), torch.no_grad():
-            JV: Tensor = torch.vmap(push, chunk_size=self.chunk)(tangents)
+            JV: Tensor = torch.vmap(push, chunk_size=self.chunk, randomness="different")(tangents)
         self.counts.jvp += len(V)
         self.counts.primal += ceil(len(V) / self.chunk)
         return _finite(JV.reshape(len(V), -1), "a product J v")
@@ -103,7 +108,7 @@ class AutogradProducts:
                 Z = self.z.repeat(size, *[1] * (self.z.ndim - 1)).requires_grad_()
                 H = self._primal(Z)
             if not H.requires_grad:
-                raise ValueError("f(z) carries no gradient: f detaches, or runs under torch.no_grad(); remove that")
+                raise UsageError("f(z) carries no gradient: f detaches it or runs under torch.no_grad(); remove that")
             self._graphs[size] = Z, H
         return self._graphs[size]
 
@@ -119,15 +124,23 @@ def _differentiable_kernels() -> Iterator[None]:
         yield
 
 
+@cache
+def _load_forward_mode() -> None:
+    # Its first use makes torch warn about a deprecated part of torch; nobody downstream can act on that.
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*torch.jit.script", category=FutureWarning)
+        torch.func.jvp(torch.sin, (torch.zeros(1),), (torch.ones(1),))
+
+
 def _check_point(z: Tensor) -> None:
     if z.dtype not in (torch.float32, torch.float64):
-        raise TypeError(f"z is {z.dtype}; the singular vectors need float32 or float64, so cast f and z first")
+        raise UsageError(f"z is {z.dtype}; the singular vectors need float32 or float64, so cast f and z first")
     if z.ndim == 0 or len(z) != 1:
-        raise ValueError(f"z must be one point of shape (1, ...); its shape is {tuple(z.shape)}")
+        raise UsageError(f"z must be one point of shape (1, ...); its shape is {tuple(z.shape)}")
     _finite(z, "z")
 
 
 def _finite(x: Tensor, name: str) -> Tensor:
     if not x.isfinite().all():
-        raise ValueError(f"{name} contains NaN or infinity, so there is no Jacobian to decompose at this point")
+        raise HspaceError(f"{name} contains NaN or infinity, so there is no Jacobian to decompose at this point")
     return x

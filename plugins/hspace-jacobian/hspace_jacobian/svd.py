@@ -6,6 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from hspace.errors import UsageError
 from hspace_jacobian.lanczos import Krylov, dense
 from hspace_jacobian.products import AutogradProducts, Map
 from hspace_jacobian.report import report
@@ -45,8 +46,8 @@ def topk_jacobian_svd(
     Source: Golub, Luk and Overton, ACM TOMS 7(2), 1981 (the method); Park et al., arXiv 2307.12868 (these triplets
     of x_t -> h as editing directions).
 
-    Raises ValueError where k is not in 1..min(m, n), tol is below what the precision can certify, z, f(z) or a
-    product is not finite, f cuts the gradient, or f mixes its rows; TypeError for other precisions.
+    Raises UsageError where k is not in 1..min(m, n), tol is below what the precision can certify, z has another
+    precision or f cuts the gradient; HspaceError where z, f(z) or a product is not finite, or f mixes its rows.
     """
     started = time.perf_counter()
     generator = generator or torch.Generator().manual_seed(0)
@@ -64,9 +65,9 @@ def topk_jacobian_svd(
 def _check(k: int, tol: float, block: int | None, products: AutogradProducts) -> None:
     m, n = products.shape
     if not 1 <= k <= min(m, n):
-        raise ValueError(f"k={k}, but J is {m} x {n} and has {min(m, n)} singular values; ask for 1 to {min(m, n)}")
+        raise UsageError(f"k={k}, but J is {m} x {n} and has {min(m, n)} singular values; ask for 1 to {min(m, n)}")
     finest = 10 * torch.finfo(products.z.dtype).eps
     if not tol >= finest:
-        raise ValueError(f"tol={tol:g} is below {finest:.1g}, what {products.z.dtype} can certify; use float64")
+        raise UsageError(f"tol={tol:g} is below {finest:.1g}, what {products.z.dtype} can certify; use float64")
     if block is not None and block < 1:
-        raise ValueError(f"block={block}; a search starts from at least 1 vector, and should from 2")
+        raise UsageError(f"block={block}; a search starts from at least 1 vector, and should from 2")

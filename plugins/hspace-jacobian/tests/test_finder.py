@@ -1,0 +1,97 @@
+"""The finder jacobian-svd on a backbone whose h is linear in x_t."""
+
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from hspace_jacobian.finder import build, walk
+
+import hspace
+from hspace.errors import HspaceError, UsageError
+from hspace.testing import FinderContract, PlantedBackbone
+
+
+class TestJacobianSVD(FinderContract):
+    finder = "jacobian-svd"
+
+
+class TestJacobianSVDOfOneComponent(FinderContract):
+    finder = "jacobian-svd"
+    config: ClassVar[dict[str, Any]] = {"k": 1, "at": 0}
+
+
+@pytest.fixture
+def toy() -> PlantedBackbone:
+    return PlantedBackbone()
+
+
+def task(samples: int = 1, **fields: Any) -> hspace.Task:
+    return hspace.Task(torch.randn(samples, 3, 8, 8, generator=torch.Generator().manual_seed(0)), **fields)
+
+
+def test_every_component_reports_sigma_and_residual(toy: PlantedBackbone) -> None:
+    (direction,) = build(k=3).find(toy, task())
+    by_name = {(m.name, m.component): m.value for m in direction.meta.metrics}
+    assert [by_name["sigma", i] for i in range(3)] == pytest.approx(toy.S[:3].tolist(), rel=1e-5)
+    assert all(by_name["rel_residual", i] <= 1e-3 for i in range(3))
+    assert direction.meta.provenance.config["verified"] is True
+
+
+def test_vectors_have_length_1(toy: PlantedBackbone) -> None:
+    (direction,) = build(k=3).find(toy, task())
+    vectors = direction.weights["vectors"]
+    assert vectors.shape == (3, 1, 32, 4, 4)
+    torch.testing.assert_close(vectors.flatten(1).norm(dim=1), torch.ones(3))
+
+
+def test_the_first_latents_have_a_basis_each(toy: PlantedBackbone) -> None:
+    directions = list(build(k=2, bases=2).find(toy, task(samples=3, seed=5)))
+    assert [direction.id for direction in directions] == [f"planted/local-t589-{i}.jacobian-svd" for i in range(2)]
+    assert all(direction.meta.scope.kind == "local" for direction in directions)
+    assert all(direction.meta.scope.x_T_seed == 5 for direction in directions)
+
+
+def test_a_latent_of_a_picture_names_the_picture(toy: PlantedBackbone) -> None:
+    (direction,) = build(k=2).find(toy, task(x_0=torch.zeros(1, 3, 8, 8), image_sha256=("ab" * 32,)))
+    assert direction.meta.scope.x_T_seed is None
+    assert direction.meta.scope.image_sha256 == "ab" * 32
+
+
+def test_progress_ends_at_the_total(toy: PlantedBackbone) -> None:
+    seen: list[tuple[int, int]] = []
+    two = task(samples=2, progress=lambda done, total: seen.append((done, total)))
+    list(build(k=2, bases=2).find(toy, two))
+    assert seen[-1] == (4, 4)
+
+
+def test_the_walk_stops_at_the_step_nearest_to_at(toy: PlantedBackbone) -> None:
+    x_T = task().x_T
+    x_t, t = walk(toy, x_T, steps=11, at=600)
+    assert t == 599
+    angles = toy.alphas_cumprod[[999, 899, 799, 699, 599]].sqrt().arccos()
+    factor = angles.diff().cos().prod()  # where eps = sqrt(1 - a_t) x_t, a step of DDIM turns by an angle
+    torch.testing.assert_close(x_t, x_T * float(factor))
+
+
+@pytest.mark.parametrize("at", [-1, 1000])
+def test_a_timestep_outside_the_schedule_is_refused(toy: PlantedBackbone, at: int) -> None:
+    with pytest.raises(UsageError, match=f"at must be a timestep from 0 to 999; {at} was given"):
+        list(build(at=at).find(toy, task()))
+
+
+def test_no_bases_are_refused() -> None:
+    with pytest.raises(UsageError, match="bases must be at least 1; 0 was given"):
+        build(bases=0)
+
+
+def test_an_h_that_does_not_react_is_an_error(toy: PlantedBackbone) -> None:
+    toy.E.zero_()
+    with pytest.raises(HspaceError, match="h does not react to x_t at t=589"):
+        list(build(k=2).find(toy, task()))
+
+
+def test_a_misspelt_name_is_answered_with_the_names_there_are() -> None:
+    import hspace_jacobian
+
+    with pytest.raises(AttributeError, match="it has JacobianSVD, topk_jacobian_svd"):
+        _ = hspace_jacobian.topk
