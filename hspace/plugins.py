@@ -54,7 +54,7 @@ class Plugins:
         for found in [*_installed(), *_named()]:
             self._register(found, blocked)
         self.zoos: list[tuple[str, Path]] = [
-            (plugin, Path(zoo)) for plugin, zoos in self.call("hspace_zoos") for zoo in zoos
+            (plugin, Path(zoo)) for plugin, zoo in self._offers("hspace_zoos", str | Path, "a path")
         ]
         self._cards = {kind: self._collect(kind) for kind in SINGULAR}
 
@@ -63,16 +63,22 @@ class Plugins:
         if found.name in blocked:
             self._reports[found.name] = replace(report, status="blocked", detail="HSPACE_DISABLE names it")
             return
+        registered = dict(self._manager.list_name_plugin())
         try:
             module = found.module()
-            name = self._manager.register(module, name=found.name)
-        except ValueError as error:  # pluggy: this name, or this very module, is registered already
-            self._reports[f"{found.name} ({found.origin})"] = replace(report, status="duplicate", detail=_line(error))
-            return
+            if found.name in registered or module in registered.values():
+                detail = "a plugin of this name, or this very module, is registered already"
+                key = f"{found.name} ({found.origin})"
+                self._reports[key] = replace(report, status="duplicate", detail=detail)
+                return
+            self._manager.register(module, name=found.name)
         except (Exception, SystemExit) as error:
-            self._reports[found.name] = replace(report, status="broken", detail=_line(error))
+            if self._manager.has_plugin(found.name) and found.name not in registered:
+                self._manager.unregister(name=found.name)  # a hook of the wrong signature is found out half-way
+            key = f"{found.name} ({found.origin})" if found.name in self._reports else found.name
+            self._reports[key] = replace(report, status="broken", detail=_line(error))
             return
-        callers = (self._manager.get_hookcallers(module) or []) if name else []
+        callers = self._manager.get_hookcallers(module) or []
         hooks = tuple(sorted(caller.name for caller in callers if caller.has_spec()))
         misspelt = [caller.name for caller in callers if not caller.has_spec()]
         self._reports[found.name] = replace(
@@ -91,18 +97,28 @@ class Plugins:
             try:
                 for answer in self._manager.subset_hook_caller(hook, others)(**arguments):
                     answers.append((name, answer))
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 self._complain(name, f"{hook}() raised {_line(error)}")
         return answers
 
+    def _offers(self, hook: str, kind: Any, described: str) -> list[tuple[str, Any]]:
+        """(plugin, thing) of everything that `hook` returns; what is not a list of `kind` is reported."""
+        offers = []
+        for plugin, offered in self.call(hook):
+            if not isinstance(offered, list | tuple):
+                self._complain(plugin, f"{hook}() returned {offered!r}, which is not a list")
+                continue
+            for one in offered:
+                if isinstance(one, kind):
+                    offers.append((plugin, one))
+                else:
+                    self._complain(plugin, f"{hook}() returned {one!r}, which is not {described}")
+        return offers
+
     def _collect(self, kind: str) -> dict[str, list[Card]]:
         cards: dict[str, list[Card]] = defaultdict(list)
-        for plugin, offered in self.call(f"hspace_{kind}"):
-            for card in offered:
-                if isinstance(card, Card):
-                    cards[card.name].append(replace(card, plugin=plugin))
-                else:
-                    self._complain(plugin, f"hspace_{kind}() returned {card!r}, which is not a Card")
+        for plugin, card in self._offers(f"hspace_{kind}", Card, "a Card"):
+            cards[card.name].append(replace(card, plugin=plugin))
         if kind == "backbones":
             for card in self._zoo_backbones():
                 cards[card.name].append(card)
