@@ -1,11 +1,11 @@
 import pytest
 import torch
+from unets import noise, unet
 
 from hspace import Guided, SplitUNet
 from hspace.errors import UsageError
 from hspace.schedule import alphas_cumprod
 from hspace.testing import PlantedBackbone
-from tests.unets import noise, unet
 
 T_ = torch.tensor([3.0, 700.0])
 

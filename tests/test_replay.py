@@ -4,11 +4,11 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from unets import noise, unet
 
 from hspace import ReplayBackbone
 from hspace.errors import UsageError
 from hspace.schedule import alphas_cumprod
-from tests.unets import noise, unet
 
 T_ = torch.tensor([3.0, 700.0])
 

@@ -5,11 +5,11 @@ import pytest
 import torch
 from diffusers import UNet2DModel
 from torch import Tensor
+from unets import CONFIGS, noise, unet
 
 from hspace import SplitUNet
 from hspace.errors import UsageError
 from hspace.schedule import alphas_cumprod, interpolate
-from tests.unets import CONFIGS, noise, unet
 
 T_ = torch.tensor([3.0, 700.25])
 CLASSES = {"classes": torch.tensor([1, 4]), "timestep-classes": torch.tensor([10, 20])}

@@ -2,11 +2,11 @@
 
 import torch
 from torch import Tensor
+from unets import noise
 
 from hspace import Backbone, Head, State
 from hspace.direction import Direction, Scope, Strength
 from hspace.testing import PlantedBackbone
-from tests.unets import noise
 
 
 class Constant(Head):
