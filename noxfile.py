@@ -9,7 +9,7 @@ nox.options.sessions = ["lint", "types", "tests"]
 nox.options.default_venv_backend = "uv"
 
 ROOT = Path(__file__).parent
-MEMBERS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml")) + [ROOT / "zoo"]
+MEMBERS = [*sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml")), ROOT / "zoo"]
 SOURCES = ["hspace", "plugins", "zoo", "tests", "benchmarks", "noxfile.py"]
 TYPED = ["hspace", *(str(path) for member in MEMBERS for path in member.glob("hspace_*") if path.is_dir())]
 
@@ -98,5 +98,5 @@ def docs(session: nox.Session) -> None:
 @nox.session(venv_backend="none")
 def bench(session: nox.Session) -> None:
     """The benchmarks; each writes its result, with the machine and the versions, to benchmarks/results."""
-    for script in sorted(Path("benchmarks").glob("*.py")):
+    for script in sorted(Path("benchmarks").glob("[a-z]*_*.py")):
         session.run("python", str(script), *session.posargs)

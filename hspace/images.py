@@ -32,16 +32,11 @@ def open_image(path: Path) -> Image.Image:
     truncated, or is too large or too small.
     """
     try:
-        with warnings.catch_warnings():
+        with open(path, "rb") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is stricter
-            image: Image.Image = Image.open(path, formats=FORMATS)
-        width, height = image.size
-        if width * height > MAX_PIXELS:
-            raise RefusedError(
-                f"{path} is {width}x{height}, more than {MAX_PIXELS // 10**6} million pixels; make it smaller first"
-            )
-        if min(width, height) < MIN_SIDE:
-            raise RefusedError(f"{path} is {width}x{height}; a picture needs at least {MIN_SIDE} pixels a side")
+            image: Image.Image = Image.open(file, formats=FORMATS)
+            _check_size(path, *image.size)
+            image.load()
         image = ImageOps.exif_transpose(image)
         if image.has_transparency_data:
             white = Image.new("RGBA", image.size, "white")
@@ -55,6 +50,15 @@ def open_image(path: Path) -> Image.Image:
         raise RefusedError(f"{path} is not a picture; {', '.join(FORMATS)} are read") from error
     except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for truncated or damaged files
         raise RefusedError(f"{path} is damaged or truncated and cannot be decoded: {error}") from error
+
+
+def _check_size(path: Path, width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise RefusedError(
+            f"{path} is {width}x{height}, more than {MAX_PIXELS // 10**6} million pixels; make it smaller first"
+        )
+    if min(width, height) < MIN_SIDE:
+        raise RefusedError(f"{path} is {width}x{height}; a picture needs at least {MIN_SIDE} pixels a side")
 
 
 def load_image(path: Path, size: int) -> Tensor:

@@ -68,4 +68,4 @@ def tiny(device: str | torch.device = "cpu", dtype: torch.dtype | None = None) -
             norm_num_groups=8,
             **FACTS,
         )
-    return SplitUNet(unet.to(device, dtype or torch.float32), alphas_cumprod())
+    return SplitUNet(unet.to(device) if dtype is None else unet.to(device, dtype), alphas_cumprod())

@@ -39,7 +39,11 @@ def read_unet(folder: Path, dtype: torch.dtype | None) -> UNet2DModel:
     place = unet_folder(folder)
     try:
         unet, told = UNet2DModel.from_pretrained(
-            place, use_safetensors=True, local_files_only=True, output_loading_info=True, torch_dtype=torch.float32
+            place,
+            use_safetensors=True,
+            local_files_only=True,
+            output_loading_info=True,
+            torch_dtype=dtype or torch.float32,
         )
     except Exception as error:  # diffusers raises OSError, ValueError, RuntimeError, SafetensorError
         raise RefusedError(f"could not read the U-Net in {place}: {' '.join(str(error).split())}") from error
@@ -48,7 +52,7 @@ def read_unet(folder: Path, dtype: torch.dtype | None) -> UNet2DModel:
         raise RefusedError(f"the weights in {place} are not those of its {UNET_CONFIG}: {'; '.join(wrong)}")
     if not all(bool(weight.isfinite().all()) for weight in unet.parameters()):
         raise RefusedError(f"the weights in {place} hold values that are not finite (NaN or infinity)")
-    return unet.to(dtype or torch.float32)
+    return unet
 
 
 def read_schedule(folder: Path) -> tuple[Tensor, str]:

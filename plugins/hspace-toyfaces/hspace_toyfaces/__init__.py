@@ -1,7 +1,8 @@
 """Rendered faces with known attributes, and the tiny models trained on them."""
 
-import hspace
 import typer
+
+import hspace
 
 
 @hspace.hookimpl

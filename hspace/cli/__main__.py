@@ -1,0 +1,5 @@
+"""`python -m hspace.cli`."""
+
+from hspace.cli import main
+
+main()
