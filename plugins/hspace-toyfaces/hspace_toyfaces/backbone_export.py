@@ -14,6 +14,7 @@ from hspace_toyfaces.recipes import BackboneRecipe
 from hspace_toyfaces.training_plots import draw_losses
 
 LICENCE = "Apache-2.0"
+WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 
 def export(run: Path, out: Path) -> None:
@@ -31,6 +32,7 @@ def export(run: Path, out: Path) -> None:
     unet = build_unet(recipe)
     unet.load_state_dict(part(checkpoint.tensors, "ema"))
     unet.half().save_pretrained(out / "unet")
+    (out / "unet" / WEIGHTS).chmod(0o644)  # diffusers leaves it readable by its owner alone
     scheduler = DDPMScheduler(
         num_train_timesteps=1000, beta_start=1e-4, beta_end=0.02, beta_schedule="linear",
         prediction_type="v_prediction", clip_sample=False,

@@ -59,7 +59,7 @@ def load_split(folder: Path) -> Backbone:
     """The U-Net in `folder`/unet in float32, split at its bottleneck."""
     from diffusers import UNet2DModel
 
-    unet = UNet2DModel.from_pretrained(folder / "unet", torch_dtype=torch.float32)
+    unet = UNet2DModel.from_pretrained(folder / "unet", torch_dtype=torch.float32, low_cpu_mem_usage=False)
     return SplitUNet(unet, alphas_cumprod("linear"), "v_prediction")
 
 
