@@ -59,10 +59,12 @@ class AutogradProducts:
 
     def __init__(self, f: Map, z: Tensor, chunk: int | None = None) -> None:
         self.counts = Counts()
-        self.chunk = chunk or (5 if z.device.type == "cpu" else 16)
+        self.chunk = (5 if z.device.type == "cpu" else 16) if chunk is None else chunk
         self._f = f
         self._graphs: dict[int, tuple[Tensor, Tensor]] = {}
         _check_point(z)
+        if self.chunk < 1:
+            raise UsageError(f"chunk={self.chunk}; at least 1 vector must go through the network at once")
         _load_forward_mode()
         with torch.inference_mode(False), torch.no_grad():
             self.z = z.detach().clone()

@@ -52,7 +52,7 @@ def topk_jacobian_svd(
     started = time.perf_counter()
     generator = generator or torch.Generator().manual_seed(0)
     products = AutogradProducts(f, z, chunk)
-    _check(k, tol, block, products)
+    _check(k, tol, block, verify, products)
     if min(products.shape) <= DENSE * k:
         krylov = dense(products, generator)
         outcome = Outcome(True, "J is small and was written out", verified=True)
@@ -62,7 +62,7 @@ def topk_jacobian_svd(
     return report(krylov, outcome, k, reference, started)
 
 
-def _check(k: int, tol: float, block: int | None, products: AutogradProducts) -> None:
+def _check(k: int, tol: float, block: int | None, verify: str, products: AutogradProducts) -> None:
     m, n = products.shape
     if not 1 <= k <= min(m, n):
         raise UsageError(f"k={k}, but J is {m} x {n} and has {min(m, n)} singular values; ask for 1 to {min(m, n)}")
@@ -71,3 +71,5 @@ def _check(k: int, tol: float, block: int | None, products: AutogradProducts) ->
         raise UsageError(f"tol={tol:g} is below {finest:.1g}, what {products.z.dtype} can certify; use float64")
     if block is not None and block < 1:
         raise UsageError(f"block={block}; a search starts from at least 1 vector, and should from 2")
+    if verify not in ("auto", "off"):
+        raise UsageError(f"verify must be 'auto' or 'off'; {verify!r} was given")

@@ -109,7 +109,8 @@ def maps(unet: UNet2DModel) -> dict[str, Known]:
     a_t = 0.05
 
     def p_t(x_t: Tensor) -> Tensor:
-        return (x_t - (1 - a_t) ** 0.5 * unet(x_t, 600).sample) / a_t**0.5
+        x_0: Tensor = (x_t - (1 - a_t) ** 0.5 * unet(x_t, 600).sample) / a_t**0.5
+        return x_0
 
     points = {"encoder": (early_exit(unet), x_t), "decoder": (f_decoder, h), "x_t -> P_t": (p_t, x_t)}
     return {name: known(f, z, full_jacobian(f, z)) for name, (f, z) in points.items()}

@@ -1,6 +1,7 @@
 """The finder jacobian-svd on a backbone whose h is linear in x_t."""
 
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ class TestJacobianSVD(FinderContract):
 
 class TestJacobianSVDOfOneComponent(FinderContract):
     finder = "jacobian-svd"
-    config: ClassVar[dict[str, Any]] = {"k": 1, "at": 0}
+    config: Mapping[str, Any] = {"k": 1, "at": 0}
 
 
 @pytest.fixture

@@ -194,9 +194,10 @@ def test_tol_below_the_precision_is_refused(planted: Planted) -> None:
         topk_jacobian_svd(known.f, known.z.float(), K, tol=1e-9)
 
 
-def test_an_empty_block_is_refused(planted: Planted) -> None:
-    with pytest.raises(UsageError, match="block=0"):
-        top(planted(FALLING), block=0)
+@pytest.mark.parametrize("option", [{"block": 0}, {"chunk": 0}, {"verify": "maybe"}], ids=str)
+def test_an_impossible_option_is_refused_by_name(planted: Planted, option: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=next(iter(option))):
+        top(planted(FALLING), **option)
 
 
 @pytest.mark.parametrize("z", [torch.full((1, 50), torch.nan), torch.full((1, 50), torch.inf)])
