@@ -46,7 +46,7 @@ def energy_fraction(sigma: Tensor, B: Tensor, right: Tensor, probes: int, n: int
     unit row keeps after J beyond them; the first `probes` basis vectors are such rows, `right` (k, d) their
     overlaps with v_i, and the first columns of B their images.
 
-    Source: the estimator of Hutchinson with the leading part deflated (Meyer et al., Hutch++, 2021).
+    Source: the estimator of Hutchinson with the leading part deflated (Meyer et al., Hutch++, arXiv:2010.09649).
     """
     captured = float(sigma.square().sum())
     if exact:

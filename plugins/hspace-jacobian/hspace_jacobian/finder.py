@@ -127,7 +127,7 @@ def walk(backbone: Backbone, x_T: Tensor, steps: int, at: int) -> tuple[Tensor, 
 @torch.no_grad()
 def _strength(backbone: Backbone, x_t: Tensor, t: int) -> Strength:
     size = float(f"{float(backbone.encode_h(x_t, _at(t, x_t)).h.norm()):.2g}")
-    return Strength(default=size / 4, min=-size, max=size)  # in units of |h|, the vectors having length 1
+    return Strength(default=size / 4, min=-size / 2, max=size / 2)  # shifts by a quarter and by half of |h|
 
 
 def _scope(task: Task, sample: int) -> Scope:

@@ -10,7 +10,7 @@ def split(W: Tensor, Q: Tensor, floor: float) -> tuple[Tensor, Tensor, Tensor]:
     W (b, n) and Q (q, n) are in the working precision, C (b, q) and R (b, r) in float64 on the CPU. Directions in
     which W leaves Q by no more than `floor` are dropped, so r <= b.
 
-    Source: two passes suffice (Kahan's "twice is enough" in Parlett, The Symmetric Eigenvalue Problem, 1980).
+    Source: reorthogonalized block classical Gram-Schmidt, arXiv:1108.4209 (two passes reach rounding level).
     """
     C = torch.zeros(len(W), len(Q), dtype=torch.float64)
     R = torch.eye(len(W), dtype=torch.float64)
