@@ -1,6 +1,7 @@
 """The command line in this process, on the tiny backbone, with a registry of its own."""
 
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from hspace import registry
 from hspace.cli import main
 from hspace.testing import hspace_home as hspace_home
 
@@ -52,13 +54,24 @@ def cli(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_
     return run
 
 
+@pytest.fixture(scope="session")
+def discovered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A registry with a basis of two directions, discovered once on the tiny backbone."""
+    from hspace import discover
+
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HSPACE_HOME", str(home))
+        discover(BACKBONE, config={"k": 2}, samples=1, steps=4, out=home / "sheets")
+    return home
+
+
 @pytest.fixture
-def found(cli: Cli) -> str:
-    """The id of a basis of two directions, just discovered on the tiny backbone."""
-    answer = cli("discover", "--unsupervised", "--backbone", BACKBONE, "-k", 2, "--samples", 1, "--steps", 4, "--json")
-    assert answer.code == 0, answer.err
-    id: str = answer.json["directions"][0]["id"]
-    return id.partition("#")[0]
+def found(cli: Cli, discovered: Path, hspace_home: Path) -> str:
+    """The id of that basis, in this test's own registry."""
+    shutil.copytree(discovered, hspace_home, dirs_exist_ok=True)
+    (entry,) = (one for one in registry.entries() if one.owner == "user")
+    return entry.id
 
 
 @pytest.fixture

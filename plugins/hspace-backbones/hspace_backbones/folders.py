@@ -43,6 +43,7 @@ def read_unet(folder: Path, dtype: torch.dtype | None) -> UNet2DModel:
             use_safetensors=True,
             local_files_only=True,
             output_loading_info=True,
+            low_cpu_mem_usage=False,  # would need accelerate, and saves nothing for models of this size
             torch_dtype=dtype or torch.float32,
         )
     except Exception as error:  # diffusers raises OSError, ValueError, RuntimeError, SafetensorError
