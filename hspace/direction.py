@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -43,6 +44,14 @@ class HeadRef(_Part):
 
     name: str
     config: dict[str, Any] = {}
+
+    @field_validator("config")
+    @classmethod
+    def _counts_its_components(cls, config: dict[str, Any]) -> dict[str, Any]:
+        components = config.get("components", 1)
+        if type(components) is not int or components < 1:
+            raise ValueError(f"components must be a whole number from 1; {components!r} was given")
+        return config
 
 
 class Strength(_Part):
@@ -139,13 +148,13 @@ def read_meta(folder: Path) -> Meta:
                 found = content.get(key) if isinstance(content, dict) else content
                 raise RefusedError(f"{path} has {key} {found!r}; this hspace reads {key} {known!r}. Upgrade hspace.")
         return Meta.model_validate(content)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise NotFoundError(f"{folder} holds no direction: there is no {META_FILE}") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise RefusedError(f"{path} is not a sound direction: {where}: {first['msg']}") from error
-    except ValueError as error:  # not JSON, or not UTF-8
+    except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, or nested without end
         raise RefusedError(f"{path} is not JSON: {error}") from error
 
 
@@ -249,17 +258,23 @@ class Direction:
     def save(self, folder: Path) -> "Direction":
         """Writes the direction to a folder: weights first, then the description that names them; returns it as saved.
 
-        A kill leaves the old direction or the new one, never a mixture. Raises HspaceError when it cannot be written.
+        A kill leaves the old direction or the new one, never a mixture. Raises HspaceError when it cannot be written,
+        RefusedError when a weight is not finite.
         """
-        old = _weights_file(folder)
-        data_name = WEIGHTS_FILE
-        if old == WEIGHTS_FILE:  # the old description must keep its weights until it is replaced
-            data_name = f"weights-{_digest(self.weights)[:12]}.safetensors"
-        digest = storage.write_tensors(folder / data_name, dict(self.weights))
-        meta = self.meta.model_copy(update={"weights": WeightsRef(file=data_name, sha256=digest)})
+        storage.check_finite(folder / WEIGHTS_FILE, self.weights)
+        data = storage.tensor_bytes(self.weights)
+        new = WeightsRef(file=WEIGHTS_FILE, sha256=sha256(data).hexdigest())
+        old = _weights(folder)
+        if old is not None and old.file is not None and old.sha256 == new.sha256:
+            new = old
+        elif old is not None and old.file == WEIGHTS_FILE:  # the old description keeps its weights until it is replaced
+            new = WeightsRef(file=f"weights-{new.sha256[:12]}.safetensors", sha256=new.sha256)
+        assert new.file is not None
+        meta = self.meta.model_copy(update={"weights": new})
+        storage.write_bytes(folder / new.file, data)
         storage.write_bytes(folder / META_FILE, (meta.model_dump_json(indent=2) + "\n").encode())
-        if old is not None and old != data_name:
-            (folder / old).unlink(missing_ok=True)
+        if old is not None and old.file not in (None, new.file):
+            (folder / str(old.file)).unlink(missing_ok=True)
         return replace(self, meta=meta)
 
     @classmethod
@@ -271,27 +286,16 @@ class Direction:
         meta = read_meta(folder)
         if meta.weights is None or meta.weights.file is None:
             raise RefusedError(f"{folder / META_FILE} names no weights file")
-        path = folder / meta.weights.file
-        found = storage.sha256(path)
-        if found != meta.weights.sha256:
-            raise RefusedError(
-                f"{path} was changed: its sha256 is {found[:12]}..., the description says "
-                f"{meta.weights.sha256[:12]}.... Get the direction again, or find it with 'hspace discover'."
-            )
-        return cls(meta, storage.read_tensors(path))
+        try:
+            return cls(meta, storage.read_tensors(folder / meta.weights.file, meta.weights.sha256))
+        except (NotFoundError, RefusedError):
+            if read_meta(folder) == meta:
+                raise
+            return cls.load(folder)  # a writer replaced it in between
 
 
-def _weights_file(folder: Path) -> str | None:
+def _weights(folder: Path) -> WeightsRef | None:
     try:
-        meta = read_meta(folder)
+        return read_meta(folder).weights
     except (NotFoundError, RefusedError):
         return None
-    return meta.weights.file if meta.weights else None
-
-
-def _digest(weights: Mapping[str, "Tensor"]) -> str:
-    from hashlib import sha256
-
-    from safetensors.torch import save
-
-    return sha256(save({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()})).hexdigest()

@@ -69,7 +69,11 @@ def _run(card: Card, **arguments: Any) -> Any:
     except HspaceError:
         raise
     except Exception as error:
-        raise HspaceError(f"{card.name!r} of plugin {card.plugin!r} failed: {type(error).__name__}: {error}") from error
+        raise _failed(card, error) from error
+
+
+def _failed(card: Card, error: Exception) -> HspaceError:
+    return HspaceError(f"{card.name!r} of plugin {card.plugin!r} failed: {type(error).__name__}: {error}")
 
 
 def _ready(backbone: Backbone, card: Card) -> Backbone:
@@ -78,24 +82,28 @@ def _ready(backbone: Backbone, card: Card) -> Backbone:
 
 
 def build_head(backbone: Backbone, name: str, config: Mapping[str, Any], weights: Mapping[str, Tensor] | None) -> Head:
-    """The named head for the backbone's h, with its weights where given, on the backbone's device.
+    """The named head for the backbone's h, with its weights where given, on the backbone's device and in its dtype.
 
     Raises NotFoundError for an unknown head, UsageError for a config it does not take, RefusedError for weights
-    that do not fit.
+    that do not fit, HspaceError where the plugin's own code fails.
     """
     card = plugins().find("heads", name)
     seen = probe(backbone)
     try:
         head: Head = card.load()(seen.h_shape, seen.temb_dim, **config)
+    except HspaceError:
+        raise
     except TypeError as error:
         raise UsageError(f"head {name!r} does not take {json.dumps(dict(config), default=str)}: {error}") from error
+    except Exception as error:
+        raise _failed(card, error) from error
     if weights is not None:
         try:
             head.load_state_dict(dict(weights))
         except RuntimeError as error:
             raise RefusedError(f"the weights do not fit head {name!r}: {' '.join(str(error).split())}") from error
     parameter = next(backbone.parameters(), torch.empty(0))
-    return head.to(parameter.device).eval().requires_grad_(False)
+    return head.to(parameter.device, parameter.dtype).eval().requires_grad_(False)
 
 
 def load_direction(name: str | Path) -> Direction:

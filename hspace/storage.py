@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,27 +75,36 @@ def sha256(path: Path) -> str:
         raise NotFoundError(f"there is no file {path}") from error
 
 
-def read_tensors(path: Path) -> dict[str, "Tensor"]:
+def read_tensors(path: Path, digest: str | None = None) -> dict[str, "Tensor"]:
     """The tensors of a safetensors file, on the CPU.
 
-    Raises RefusedError when the file is damaged, names a tensor twice, or holds a value that is not finite.
+    Raises NotFoundError when it is not there, RefusedError when its sha256 is not `digest`, or when it is damaged,
+    names a tensor twice, or holds a value that is not finite.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load
 
     try:
-        data = path.read_bytes()
+        data = path.read_bytes()  # once, so that what was checked is what is used
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise NotFoundError(f"there is no file {path}") from error
+    if digest is not None and (found := hashlib.sha256(data).hexdigest()) != digest:
+        raise RefusedError(f"{path} was changed: its sha256 is {found[:12]}..., it should be {digest[:12]}...")
+    try:
         length = int.from_bytes(data[:8], "little")
         json.loads(data[8 : 8 + length], object_pairs_hook=_no_repeats)
         tensors: dict[str, Tensor] = load(data)
-    except FileNotFoundError as error:
-        raise NotFoundError(f"there is no file {path}") from error
-    except (SafetensorError, ValueError, KeyError, AttributeError) as error:
+    except (SafetensorError, ValueError, KeyError, AttributeError, RecursionError) as error:
         raise RefusedError(f"{path} is not a sound safetensors file: {error}") from error
+    check_finite(path, tensors)
+    return tensors
+
+
+def check_finite(path: Path, tensors: Mapping[str, "Tensor"]) -> None:
+    """Raises RefusedError when a tensor of the file at `path` holds a value that is not finite."""
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
             raise RefusedError(f"{path} holds values that are not finite (NaN or infinity) in {name!r}")
-    return tensors
 
 
 def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -105,11 +114,9 @@ def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def write_tensors(path: Path, tensors: dict[str, "Tensor"]) -> str:
+def write_tensors(path: Path, tensors: Mapping[str, "Tensor"]) -> str:
     """Writes tensors as safetensors, atomically; returns the file's sha256 in hex."""
-    from safetensors.torch import save
-
-    data = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+    data = tensor_bytes(tensors)
     write_bytes(path, data)
     return hashlib.sha256(data).hexdigest()
 
@@ -122,3 +129,11 @@ def require_writable(folder: Path) -> None:
             pass
     except OSError as error:
         raise HspaceError(f"cannot write to {folder}: {error.strerror or error}. Choose another folder.") from error
+
+
+def tensor_bytes(tensors: Mapping[str, "Tensor"]) -> bytes:
+    """Tensors as the content of a safetensors file; the same tensors give the same bytes."""
+    from safetensors.torch import save
+
+    data: bytes = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+    return data
