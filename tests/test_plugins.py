@@ -198,9 +198,7 @@ def test_a_plugin_that_offers_a_name_twice_is_told_to_rename_one(write_plugin: W
 
 
 def test_an_unknown_name_is_answered_with_the_near_ones() -> None:
-    with pytest.raises(
-        NotFoundError, match=r"no head is called 'tabel'; did you mean 'table'.*See 'hspace list-heads'"
-    ):
+    with pytest.raises(NotFoundError, match=r"called 'tabel'; did you mean 'table'.*See 'hspace list-heads'"):
         plugins().find("heads", "tabel")
 
 
