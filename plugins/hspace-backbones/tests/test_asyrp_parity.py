@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 import torch
-from hspace_backbones.pesser import convert
-from hspace_heads.delta_block import DeltaBlock, build
 from torch import Tensor
 
 from hspace import SplitUNet, State, edit, invert, sample
 from hspace.sampling import Edit, ddim_step, predict_x0
 from hspace.schedule import alpha_at, alphas_cumprod, generation, inversion, spread
+from hspace_backbones.pesser import convert
+from hspace_heads.delta_block import DeltaBlock, build
 
 SHARED = Path(__file__).parents[4] / "shared" / "parity"
 FACTS = SHARED / "asyrp-ddim.json"
