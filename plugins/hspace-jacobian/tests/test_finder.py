@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 import torch
-from hspace_jacobian.finder import build, walk
 
 import hspace
 from hspace.errors import HspaceError, UsageError
 from hspace.testing import FinderContract, PlantedBackbone
+from hspace_jacobian.finder import build, walk
 
 
 class TestJacobianSVD(FinderContract):

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 import torch
-from hspace_jacobian import topk_jacobian_svd
-from hspace_jacobian.products import AutogradProducts
 
 from hspace.errors import HspaceError
+from hspace_jacobian import topk_jacobian_svd
+from hspace_jacobian.products import AutogradProducts
 
 MAPS = ["encoder", "decoder", "x_t -> P_t"]
 

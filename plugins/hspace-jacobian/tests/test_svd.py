@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 import torch
-from hspace_jacobian import JacobianSVD, topk_jacobian_svd
 from torch import Tensor
 
 from hspace.errors import HspaceError, UsageError
+from hspace_jacobian import JacobianSVD, topk_jacobian_svd
 
 Planted = Callable[..., Any]
 K = 8

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+
 from hspace_jacobian import JacobianSVD, topk_jacobian_svd
 
 Decomposed = Callable[[str, int], JacobianSVD]

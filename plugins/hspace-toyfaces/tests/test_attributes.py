@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from hspace_toyfaces.attributes import (
     ATTRIBUTES,
     NAMES,

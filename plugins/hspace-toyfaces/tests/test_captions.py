@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import pytest
 import torch
+
 from hspace_toyfaces.attributes import NAMES, Attributes, sample_attributes
 from hspace_toyfaces.captions import SYNONYMS, caption, captions, describe, with_article
 

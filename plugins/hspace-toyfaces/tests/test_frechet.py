@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from hspace_toyfaces.frechet import frechet_distance, matrix_root
 from torch import Tensor
 
 from hspace.errors import UsageError
+from hspace_toyfaces.frechet import frechet_distance, matrix_root
 
 
 def with_moments(mean: Tensor, covariance: Tensor, seed: int, n: int = 400) -> Tensor:

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from hspace_toyfaces.attributes import NAMES, Attributes, counterfactual, sample_attributes
 from hspace_toyfaces.regions import REGIONS, VISIBLE, changed_mask, region_mask
 from hspace_toyfaces.renderer import render

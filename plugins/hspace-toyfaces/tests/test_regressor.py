@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor, nn
+
+from hspace.errors import NotFoundError, RefusedError
 from hspace_toyfaces.attributes import NAMES, sample_attributes, to_matrix
 from hspace_toyfaces.learner import generator_for
 from hspace_toyfaces.recipes import RegressorRecipe
@@ -12,9 +15,6 @@ from hspace_toyfaces.regressor import Regressor, load_regressor
 from hspace_toyfaces.regressor_export import export
 from hspace_toyfaces.regressor_training import FRESH_SEED, RegressorLearner, augment, r_squared
 from hspace_toyfaces.training import Run, train
-from torch import Tensor, nn
-
-from hspace.errors import NotFoundError, RefusedError
 
 RECIPE = RegressorRecipe(
     kind="regressor", name="micro", summary="", images=16, batch=8, learning_rate=1e-3, warmup=1,

@@ -4,13 +4,14 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import Tensor
+from torch.nn.functional import max_pool2d
+
 from hspace_toyfaces import renderer
 from hspace_toyfaces.attributes import NAMES, Attributes, counterfactual, sample_attributes
 from hspace_toyfaces.palette import EYES, HAIRS, SKINS, mix_colours
 from hspace_toyfaces.regions import region_mask
 from hspace_toyfaces.renderer import LAYERS, render
-from torch import Tensor
-from torch.nn.functional import max_pool2d
 
 
 def faces(n: int = 12, **fixed: float) -> Attributes:

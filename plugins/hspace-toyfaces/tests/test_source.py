@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from hspace_toyfaces.attributes import NAMES
 from hspace_toyfaces.source import BLOCK, ToyFaces, build
 

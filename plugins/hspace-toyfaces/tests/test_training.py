@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
+
+from hspace.errors import RefusedError
 from hspace_toyfaces.backbone_training import BackboneLearner
 from hspace_toyfaces.checkpoint import load_checkpoint
 from hspace_toyfaces.learner import generator_for, rate_at
 from hspace_toyfaces.recipes import BackboneRecipe, revise
 from hspace_toyfaces.training import Run, train
-from torch import Tensor
-
-from hspace.errors import RefusedError
 
 RECIPE = BackboneRecipe(
     kind="backbone", name="micro", summary="", images=32, batch=4, learning_rate=1e-3, warmup=2, image_size=8,

@@ -5,10 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from hspace_toyfaces.commands import app
 from typer.testing import CliRunner
 
 from hspace.errors import NotFoundError, UsageError
+from hspace_toyfaces.commands import app
 
 RECIPE = """
 kind = "backbone"

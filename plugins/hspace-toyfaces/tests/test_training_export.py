@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import DDPMScheduler, UNet2DModel
+
+from hspace.errors import NotFoundError, RefusedError
+from hspace.schedule import alphas_cumprod
 from hspace_toyfaces.backbone_export import export
 from hspace_toyfaces.backbone_measures import faces, load_split, round_trip
 from hspace_toyfaces.backbone_training import BackboneLearner
 from hspace_toyfaces.recipes import BackboneRecipe
 from hspace_toyfaces.training import Run, train
-
-from hspace.errors import NotFoundError, RefusedError
-from hspace.schedule import alphas_cumprod
 
 RECIPE = BackboneRecipe(
     kind="backbone", name="micro", summary="Micro", images=8, batch=4, learning_rate=1e-3, image_size=16,

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from hspace_toyfaces.noise_levels import diffuse, min_snr_weights, stratified_timesteps, timestep_shares
 
 from hspace.schedule import alphas_cumprod
 from hspace.unet import to_eps
+from hspace_toyfaces.noise_levels import diffuse, min_snr_weights, stratified_timesteps, timestep_shares
 
 A = alphas_cumprod("linear")
 

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from hspace_toyfaces.backbone_training import build_unet
-from hspace_toyfaces.recipes import BackboneRecipe, RegressorRecipe, read_recipe, revise
 
 from hspace.errors import NotFoundError, UsageError
+from hspace_toyfaces.backbone_training import build_unet
+from hspace_toyfaces.recipes import BackboneRecipe, RegressorRecipe, read_recipe, revise
 
 ZOO = Path(__file__).parents[3] / "zoo"
 BACKBONES = ["ddpmpp-toyfaces-32", "ddpmpp-toyfaces-64"]
