@@ -1,0 +1,65 @@
+"""What is imported before it is needed: nothing heavy."""
+
+import subprocess
+import sys
+
+import pytest
+
+from hspace.plugins import plugins
+from hspace.testing import HEAVY, heavy_imports
+from hspace.testing.imports import heavy_after
+
+COMMANDS = [
+    ["--help"],
+    ["plugins"],
+    *([f"list-{kind}"] for kind in ("backbones", "heads", "finders", "encoders", "sources", "metrics", "directions")),
+    ["list-backbones", "--json"],
+    ["discover", "--help"],
+    ["edit", "--help"],
+]
+
+
+def test_importing_hspace_imports_nothing_heavy() -> None:
+    assert heavy_imports("hspace") == []
+
+
+@pytest.mark.parametrize("name", ["cards", "cli", "direction", "errors", "hookspecs", "plugins", "registry", "zoo"])
+def test_what_listing_needs_imports_nothing_heavy(name: str) -> None:
+    assert heavy_imports(f"hspace.{name}") == []
+
+
+def test_the_public_names_are_at_most_20_and_all_there() -> None:
+    code = "import hspace; print(len(hspace.__all__) <= 20, all(hasattr(hspace, name) for name in hspace.__all__))"
+    done = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=True)
+    assert done.stdout == "True True\n"
+
+
+def test_a_name_that_hspace_does_not_have_is_answered_with_those_it_has() -> None:
+    import hspace
+
+    with pytest.raises(AttributeError, match="module 'hspace' has no attribute 'Backbon'; it has Backbone, Card"):
+        hspace.Backbon  # noqa: B018
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_command_that_computes_nothing_imports_nothing_heavy(command: list[str]) -> None:
+    code = f"""
+sys.argv = ["hspace", *{command!r}]
+from hspace.cli import main
+try:
+    main()
+except SystemExit as exit:
+    assert not exit.code, exit.code
+"""
+    assert heavy_after(code) == []
+
+
+def test_the_entry_modules_of_all_plugins_import_nothing_heavy() -> None:
+    origins = {report.origin.partition(":")[0] for report in plugins().reports() if report.status == "ok"}
+    code = "".join(f"import {origin}\n" for origin in sorted(origins))
+    assert heavy_after(code) == []
+
+
+@pytest.mark.parametrize("name", [name for name in HEAVY if name in {"torch", "numpy"}])
+def test_a_heavy_import_would_be_seen(name: str) -> None:
+    assert name in heavy_imports(name)
