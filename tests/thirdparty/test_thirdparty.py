@@ -38,9 +38,9 @@ class Environment:
     def run(self, command: str, *arguments: object) -> subprocess.CompletedProcess[str]:
         """Runs one of the environment's own commands, with a registry of its own."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("HSPACE_", "PYTHON"))}
-        where = {**kept, "HSPACE_HOME": str(self.root / "home"), "COLUMNS": "100"}
+        own = {"HSPACE_HOME": str(self.root / "home"), "COLUMNS": "100", "OMP_NUM_THREADS": "1"}
         run = [str(self.bin / command), *map(str, arguments)]
-        return subprocess.run(run, env=where, cwd=self.root, text=True, capture_output=True, timeout=300)
+        return subprocess.run(run, env={**kept, **own}, cwd=self.root, text=True, capture_output=True, timeout=300)
 
     def json(self, *arguments: object) -> Any:
         """What `hspace ... --json` answers."""
