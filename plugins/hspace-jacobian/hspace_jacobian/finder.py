@@ -6,8 +6,10 @@ import torch
 from torch import Tensor
 
 from hspace import Backbone, Direction, Finder, Task
+from hspace.calibration import CHANGE, unit
 from hspace.direction import Measurement, Provenance, Scope, Strength
 from hspace.errors import HspaceError, UsageError
+from hspace.loading import build_head
 from hspace.sampling import ddim_step
 from hspace.schedule import alpha_at, generation
 from hspace_jacobian.lanczos import Ritz
@@ -16,10 +18,12 @@ from hspace_jacobian.svd import topk_jacobian_svd
 
 NAME = "jacobian-svd"
 SEQUENCE = "asyrp"
+PROBES = 2
+"""How many latents a direction is calibrated on."""
 FOUND = ("converged", "verified", "reason", "sigma_next", "rank", "engine", "precision")
 MEASURED = {
     "sigma": "|dh| per |dx_t| along the direction, at the latent and timestep it was found at",
-    "rel_residual": "|J'u - sigma v| / sigma",
+    "residual": "|J'u - sigma v| / sigma",
     "angle_bound": "largest angle to the exact singular vector, radians",
 }
 
@@ -27,14 +31,18 @@ MEASURED = {
 class JacobianFinder(Finder):
     """The k leading left singular vectors of d h / d x_t at timestep `at`, around the first latents of a task.
 
-    Source: Park et al., arXiv 2307.12868 (the pullback metric of x_t -> h).
+    They are applied at all timesteps from `t_edit` up, and are as long as makes strength 1 change the pictures of
+    the task by `calibration.CHANGE`. Source: Park et al., arXiv 2307.12868 (the pullback metric of x_t -> h).
     """
 
-    def __init__(self, k: int, at: int, tol: float, bases: int, block: int | None, chunk: int | None) -> None:
-        self.k, self.at, self.tol, self.bases, self.block, self.chunk = k, at, tol, bases, block, chunk
+    def __init__(
+        self, k: int, at: int, t_edit: int, tol: float, bases: int, block: int | None, chunk: int | None
+    ) -> None:
+        self.k, self.at, self.t_edit, self.tol = k, at, t_edit, tol
+        self.bases, self.block, self.chunk = bases, block, chunk
 
     def find(self, backbone: Backbone, task: Task) -> Iterator[Direction]:
-        """A local basis for each of the first `bases` latents: unit vectors in h, largest sigma first.
+        """A local basis for each of the first `bases` latents, largest sigma first.
 
         Raises UsageError where `at` is outside the schedule or the backbone is not in float32 or float64,
         HspaceError where h does not react to x_t.
@@ -48,10 +56,10 @@ class JacobianFinder(Finder):
                 finder=NAME,
                 head="table",
                 config={"timesteps": [t], "components": len(svd.S)},
-                weights={"vectors": svd.U[:, None].float().cpu()},  # (k, 1, Ch, Hh, Wh)
+                weights={"vectors": self._calibrated(backbone, task, svd.U, x_t, t)},
                 steps=task.steps,
-                t_edit=t,
-                strength=_strength(backbone, x_t, t),
+                t_edit=self.t_edit,
+                strength=Strength(default=1, min=-2, max=2),
                 scope=_scope(task, sample),
                 metrics=_measurements(svd),
                 provenance=Provenance(finder=NAME, config=self._config(sample, t, svd)),
@@ -80,8 +88,29 @@ class JacobianFinder(Finder):
             raise HspaceError(f"h does not react to x_t at t={t}: its Jacobian is zero")
         return svd
 
+    def _calibrated(self, backbone: Backbone, task: Task, U: Tensor, x_t: Tensor, t: int) -> Tensor:
+        """The singular vectors as a table (k, 1, Ch, Hh, Wh), each in the unit of strength; at most |h| / 2 long."""
+        with torch.no_grad():
+            longest = float(backbone.encode_h(x_t, _at(t, x_t)).h.norm()) / 2
+        vectors = U[:, None].float().cpu()
+        lengths = []
+        for component in range(len(vectors)):
+            config = {"timesteps": [t], "components": len(vectors), "component": component}
+            head = build_head(backbone, "table", config, {"vectors": vectors})
+            probes, window = task.x_T[:PROBES], {"t_edit": self.t_edit, "steps_found": task.steps}
+            lengths.append(unit(backbone, head, probes, **window, longest=longest))
+        return vectors * torch.tensor(lengths).reshape(-1, 1, 1, 1, 1)
+
     def _config(self, sample: int, t: int, svd: JacobianSVD) -> dict[str, object]:
-        asked = {"k": self.k, "at": self.at, "tol": self.tol, "sample": sample, "t": t}
+        asked: dict[str, object] = {
+            "k": self.k,
+            "at": self.at,
+            "t_edit": self.t_edit,
+            "tol": self.tol,
+            "sample": sample,
+            "t": t,
+        }
+        asked["unit"] = f"strength 1 changes pictures in [-1, 1] by {CHANGE} root mean square"
         found = {name: getattr(svd, name) for name in FOUND}
         return {**asked, **found, **svd.counts}
 
@@ -89,6 +118,7 @@ class JacobianFinder(Finder):
 def build(
     k: int = 8,
     at: int = 600,
+    t_edit: int = 400,
     tol: float = 1e-3,
     bases: int = 1,
     block: int | None = None,
@@ -96,12 +126,13 @@ def build(
 ) -> JacobianFinder:
     """The finder of k directions at the sampling step nearest to timestep `at`, to a relative residual of `tol`.
 
+    The directions found there shift h at all timesteps from `t_edit` up.
     `bases` latents of the task get a basis of their own; `block` and `chunk` are those of `topk_jacobian_svd`.
     Raises UsageError where `bases` is not positive.
     """
     if bases < 1:
         raise UsageError(f"bases must be at least 1; {bases} was given")
-    return JacobianFinder(k, at, tol, bases, block, chunk)
+    return JacobianFinder(k, at, t_edit, tol, bases, block, chunk)
 
 
 @torch.no_grad()
@@ -124,12 +155,6 @@ def walk(backbone: Backbone, x_T: Tensor, steps: int, at: int) -> tuple[Tensor, 
     return x_t, nearest
 
 
-@torch.no_grad()
-def _strength(backbone: Backbone, x_t: Tensor, t: int) -> Strength:
-    size = float(f"{float(backbone.encode_h(x_t, _at(t, x_t)).h.norm()):.2g}")
-    return Strength(default=size / 4, min=-size / 2, max=size / 2)  # shifts by a quarter and by half of |h|
-
-
 def _scope(task: Task, sample: int) -> Scope:
     if task.x_0 is None:
         return Scope(kind="local", x_T_seed=task.seed)
@@ -141,7 +166,7 @@ def _at(t: int, x_t: Tensor) -> Tensor:
 
 
 def _measurements(svd: JacobianSVD) -> tuple[Measurement, ...]:
-    values = {"sigma": svd.S, "rel_residual": svd.rel_residual, "angle_bound": svd.angle_bound}
+    values = {"sigma": svd.S, "residual": svd.rel_residual, "angle_bound": svd.angle_bound}
     return tuple(
         Measurement(name=name, value=float(value), n=1, protocol=MEASURED[name], component=component)
         for name, column in values.items()

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import hspace
+from hspace.calibration import CHANGE
 from hspace.errors import HspaceError, UsageError
 from hspace.testing import FinderContract, PlantedBackbone
 from hspace_jacobian.finder import build, walk
@@ -34,15 +35,17 @@ def test_every_component_reports_sigma_and_residual(toy: PlantedBackbone) -> Non
     (direction,) = build(k=3).find(toy, task())
     by_name = {(m.name, m.component): m.value for m in direction.meta.metrics}
     assert [by_name["sigma", i] for i in range(3)] == pytest.approx(toy.S[:3].tolist(), rel=1e-5)
-    assert all(by_name["rel_residual", i] <= 1e-3 for i in range(3))
+    assert all(by_name["residual", i] <= 1e-3 for i in range(3))
     assert direction.meta.provenance.config["verified"] is True
 
 
-def test_vectors_have_length_1(toy: PlantedBackbone) -> None:
-    (direction,) = build(k=3).find(toy, task())
-    vectors = direction.weights["vectors"]
-    assert vectors.shape == (3, 1, 32, 4, 4)
-    torch.testing.assert_close(vectors.flatten(1).norm(dim=1), torch.ones(3))
+@pytest.mark.parametrize("sign", [1, -1])
+def test_strength_1_changes_pictures_by_the_unit(toy: PlantedBackbone, sign: int) -> None:
+    work = task(steps=20)
+    (direction,) = build(k=1).find(toy, work)
+    plain = hspace.sample(toy, work.x_T, steps=work.steps)
+    edited = hspace.edit(toy, work.x_T, [(direction, sign)], steps=work.steps)
+    assert float((edited - plain).square().mean().sqrt()) == pytest.approx(CHANGE, rel=0.05)
 
 
 def test_the_first_latents_have_a_basis_each(toy: PlantedBackbone) -> None:

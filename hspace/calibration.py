@@ -1,0 +1,33 @@
+"""A unit for strength: how long a shift of h must be to change pictures by a given amount."""
+
+import torch
+from torch import Tensor
+
+from hspace.backbone import Backbone
+from hspace.head import Head
+from hspace.sampling import Edit, edit, sample
+
+CHANGE = 0.1
+"""What strength 1 does, in this unit: the root mean square change of pictures in [-1, 1]."""
+STEPS = 20
+"""Sampling steps of a probe; the shift is scaled to them, so that its sum over the window is that of a full run."""
+ROUNDS = 2
+
+
+@torch.no_grad()
+def unit(backbone: Backbone, head: Head, x_T: Tensor, *, t_edit: int, steps_found: int, longest: float) -> float:
+    """The strength, at most `longest`, at which the head's edit changes the pictures of x_T (B, C, H, W) by CHANGE.
+
+    The change is the mean of both signs'. Pictures do not change in strict proportion to the strength, so it is
+    found in a few rounds, each of which takes them to.
+    """
+    n = len(x_T)
+    plain = backbone.x0_to_image(sample(backbone, x_T, steps=STEPS)).repeat(2, 1, 1, 1)
+    signs = torch.tensor([1.0] * n + [-1.0] * n)
+    strength = longest / 4
+    for _ in range(ROUNDS):
+        edits = [Edit(head, strength * signs, t_edit, steps_found)]
+        pictures = backbone.x0_to_image(edit(backbone, x_T.repeat(2, 1, 1, 1), edits, steps=STEPS))
+        change = float((pictures - plain).square().mean().sqrt())
+        strength = longest if change == 0 else min(strength * CHANGE / change, longest)
+    return strength

@@ -1,0 +1,63 @@
+"""kill -9 at any moment leaves the registry and the outputs whole, and a rerun completes."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from hspace import registry
+from hspace.direction import Direction
+
+from .conftest import BACKBONE, Cli
+
+HSPACE = [sys.executable, "-m", "hspace.cli"]
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is a Unix signal")
+
+
+def killed_once(command: list[str], there: Path, pattern: str) -> None:
+    """Runs a command and kills it as soon as a file of that pattern is there."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not any(there.rglob(pattern)):
+        time.sleep(0.005)
+    alive = process.poll() is None
+    process.kill()
+    process.wait()
+    assert alive, "the command ended before it could be killed"
+
+
+def test_edit_goes_on_where_it_was_killed(cli: Cli, found: str, face: Path, tmp_path: Path) -> None:
+    faces = tmp_path / "faces"
+    faces.mkdir()
+    for index in range(6):
+        shutil.copy(face, faces / f"{index}.png")
+    call = ["edit", str(faces), "--direction", f"{found}#0=2", "--steps", "30", "--batch", "1", "--json"]
+    out = tmp_path / "hspace-out" / "edit"
+    killed_once([*HSPACE, *call], out, "0.png")
+    for path in out.glob("[0-9].png"):
+        with Image.open(path) as picture:
+            picture.load()
+    done = sorted(path.name for path in out.glob("[0-9].png"))
+    assert 1 <= len(done) < 6
+    outputs = cli(*call).json["outputs"]
+    assert [Path(one["output"]).name for one in outputs if one["skipped"]] == done
+    assert len(list(out.glob("[0-9].png"))) == 6
+
+
+@pytest.mark.parametrize("moment", ["*.safetensors", "direction.json"])
+def test_discover_leaves_a_registry_that_lists_and_completes(
+    cli: Cli, tmp_path: Path, hspace_home: Path, moment: str
+) -> None:
+    call = ["discover", "--unsupervised", "--backbone", BACKBONE, "-k", "2", "--samples", "1", "--steps", "4"]
+    killed_once([*HSPACE, *call], hspace_home, moment)
+    for entry in registry.entries():
+        Direction.load(entry.folder)
+    assert cli("verify").code == 0
+    answer = cli(*call, "--json")
+    assert answer.code == 0
+    ids = [one["id"] for one in json.loads(cli("list-directions", "--json").out)["directions"]]
+    assert answer.json["directions"][0]["id"].partition("#")[0] in ids
