@@ -63,7 +63,7 @@ def hspace_metrics() -> list[Card]:
 
 @hookspec
 def hspace_zoos() -> list[Path]:
-    """Folders laid out as a zoo: `backbones/`, `directions/` and `recipes/`."""
+    """Folders laid out as a zoo: `backbones/`, `directions/`, `recipes/`, and `zoo.json` with its default backbone."""
     raise AssertionError("a hook specification is not called")
 
 

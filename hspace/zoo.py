@@ -1,4 +1,4 @@
-"""A zoo: a folder with `backbones/`, `directions/` and `recipes/`, offered by a plugin's `hspace_zoos` hook."""
+"""A zoo: a folder with `backbones/`, `directions/`, `recipes/` and perhaps a `zoo.json`, offered by a plugin's `hspace_zoos` hook."""
 
 import json
 from pathlib import Path
@@ -9,6 +9,7 @@ from hspace.errors import NotFoundError, RefusedError
 
 CARD_FILE = "card.json"
 CARD_FORMAT = 1
+ZOO_FILE = "zoo.json"
 
 
 def read_card(folder: Path, plugin: str = "") -> Card:
@@ -39,15 +40,15 @@ def backbone_folders(zoo: Path) -> list[Path]:
 
 
 def default_backbone() -> str:
-    """The name of the backbone that is used when none is said: the one whose card has the fact "default".
+    """The name of the backbone that is used when none is said: the first that an installed zoo's zoo.json names.
 
-    Raises NotFoundError when no installed plugin offers one.
+    Raises NotFoundError when none does.
     """
     from hspace.plugins import plugins
 
-    cards = plugins().cards("backbones")
-    for card in cards:
-        if card.facts.get("default"):
-            return card.name
-    names = ", ".join(card.name for card in cards) or "none is installed; install hspace-zoo"
-    raise NotFoundError(f"no backbone is marked as the default; name one with --backbone: {names}")
+    for _, zoo in plugins().zoos:
+        if (zoo / ZOO_FILE).is_file():
+            name: str = json.loads((zoo / ZOO_FILE).read_text(encoding="utf-8"))["default_backbone"]
+            return name
+    names = ", ".join(card.name for card in plugins().cards("backbones")) or "none is installed; install hspace-zoo"
+    raise NotFoundError(f"no installed zoo names a default backbone; name one with --backbone: {names}")

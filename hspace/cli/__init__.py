@@ -1,5 +1,6 @@
 """The `hspace` command line: Typer commands that import what they need inside."""
 
+import os
 import sys
 
 import typer
@@ -22,6 +23,7 @@ def app() -> typer.Typer:
 
 def main() -> None:
     """Runs the command line; a user's mistake is one line on stderr and an exit code, never a traceback."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin for one another starve on a shared machine
     try:
         app()()
     except HspaceError as error:
