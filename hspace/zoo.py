@@ -1,4 +1,4 @@
-"""A zoo: a folder with `backbones/`, `directions/`, `recipes/` and `zoo.json`, offered by a plugin's `hspace_zoos` hook."""
+"""A zoo: a folder with `backbones`, `directions`, `recipes` and `zoo.json`, offered by a plugin's `hspace_zoos`."""
 
 import json
 from pathlib import Path
