@@ -32,7 +32,8 @@ class Oracle(Regressor):
 
 def known(target: str) -> Attributes:
     """Faces with room for the planted change."""
-    return sample_attributes(N, torch.Generator().manual_seed(0), **{target: (-1.0, 1 - PLANTED)})
+    faces = sample_attributes(N, torch.Generator().manual_seed(0))
+    return faces | {target: faces[target].clamp(max=1 - PLANTED)}
 
 
 def planted(target: str) -> Edited:
