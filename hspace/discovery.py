@@ -16,12 +16,12 @@ from torch import Tensor
 from hspace import registry, storage
 from hspace.backbone import Backbone
 from hspace.direction import Direction
-from hspace.errors import UsageError
+from hspace.errors import HspaceError, UsageError
 from hspace.finder import Finder, Task
 from hspace.images import contact_sheet, load_image, save_picture, to_picture
 from hspace.loading import load_backbone
 from hspace.plugins import plugins
-from hspace.sampling import edit, invert, latents
+from hspace.sampling import edit, invert, latents, sample
 from hspace.zoo import default_backbone
 
 UNSUPERVISED = "jacobian-svd"
@@ -59,7 +59,8 @@ def discover(
     The finder works on `samples` latents of the seed, or on the latents that `images` invert to. `config` goes
     to the finder. The sheet has a row per direction and, for each of several pictures, a column per strength
     from the smallest to the largest. `progress(stage)` returns the callback of a stage. Raises NotFoundError
-    for an unknown name, UsageError for a config the finder does not take or a need that is not met.
+    for an unknown name, UsageError for a config the finder does not take or a need that is not met, HspaceError when
+    nothing was found.
     """
     started = time.perf_counter()
     card = plugins().find("finders", finder)
@@ -76,10 +77,12 @@ def discover(
         entry = registry.add(_signed(direction))
         directions.append(Direction.load(entry.folder))
         folders.append(entry.folder)
+    if not directions:
+        raise HspaceError(f"finder {finder!r} found no direction; try another --seed, or other pictures")
     sheet = draw_sheet(backbone, directions, sheet_latents(task, backbone), stage("drawing"))
     for folder in folders:
         save_picture(folder / PREVIEW, sheet)
-    path = out / f"{directions[0].meta.id.replace('/', '.')}.png" if directions else out / f"{finder}.png"
+    path = out / f"{directions[0].meta.id.replace('/', '.')}.png"
     save_picture(path, sheet)
     return Discovery(directions, folders, path, time.perf_counter() - started)
 
@@ -145,20 +148,21 @@ def draw_sheet(
     backbone: Backbone, directions: Sequence[Direction], x_T: Tensor, callback: Callable[[int, int], None]
 ) -> Image.Image:
     """A contact sheet: a row per direction, and for each x_T a column per strength from its min over 0 to its max."""
-    rows, labels, columns = [], [], []
+    rows, labels, columns = [], [], [""]
     singles = parts(directions)
+    plain = _pictures(backbone, sample(backbone, x_T, steps=SHEET_STEPS))
     for done, direction in enumerate(singles, start=1):
-        strength = direction.meta.strength
-        columns = torch.linspace(strength.min, strength.max, 5).tolist()
-        edited = edit(
-            backbone,
-            x_T.repeat_interleave(len(columns), dim=0),
-            [(direction, torch.tensor(columns * len(x_T)))],
-            steps=SHEET_STEPS,
-        )
-        pictures = [to_picture(image) for image in backbone.x0_to_image(edited)]
-        rows.append([pictures[i : i + len(columns)] for i in range(0, len(pictures), len(columns))])
+        low, high = direction.meta.strength.min, direction.meta.strength.max
+        strengths = [low, low / 2, high / 2, high]
+        four, per_picture = x_T.repeat_interleave(4, dim=0), torch.tensor(strengths * len(x_T))
+        edited = _pictures(backbone, edit(backbone, four, [(direction, per_picture)], steps=SHEET_STEPS))
+        sides = [edited[i : i + 4] for i in range(0, len(edited), 4)]
+        rows.append([[*side[:2], zero, *side[2:]] for side, zero in zip(sides, plain, strict=True)])
         labels.append(direction.id.rpartition("/")[2] if direction.component is None else f"#{direction.component}")
+        columns = [f"{low:+.3g}", f"{low / 2:+.3g}", "0", f"{high / 2:+.3g}", f"{high:+.3g}"]
         callback(done, len(singles))
-    title = ", ".join(direction.meta.id for direction in directions)
-    return contact_sheet(rows, labels, [f"{column:+.3g}" if column else "0" for column in columns], title)
+    return contact_sheet(rows, labels, columns, ", ".join(direction.meta.id for direction in directions))
+
+
+def _pictures(backbone: Backbone, x_0: Tensor) -> list[Image.Image]:
+    return [to_picture(image) for image in backbone.x0_to_image(x_0)]

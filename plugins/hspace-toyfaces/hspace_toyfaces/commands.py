@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from hspace_toyfaces.measure_command import measure
+
 if TYPE_CHECKING:
     import torch
 
@@ -29,7 +31,7 @@ INTERRUPTED = 130
 def app() -> typer.Typer:
     """The commands of `hspace toyfaces`; none imports torch before it runs."""
     commands = typer.Typer(name="toyfaces", help="Train the zoo's tiny models on rendered faces.", no_args_is_help=True)
-    for command in (train_backbone, export_backbone, measure_backbone, train_regressor, export_regressor):
+    for command in (train_backbone, export_backbone, measure_backbone, train_regressor, export_regressor, measure):
         commands.command()(command)
     return commands
 
