@@ -6,11 +6,11 @@ import torch
 from recording import interleaved, record, spread
 
 import hspace
+from hspace.building import build_head
 from hspace.fingerprint import probe
-from hspace.loading import build_head
+from hspace.loading import default_backbone
 from hspace.sampling import Edit, latents
 from hspace.schedule import generation
-from hspace.zoo import default_backbone
 
 STEPS, BATCH, T_EDIT, ROUNDS = 40, 8, 500, 9
 

@@ -19,10 +19,9 @@ from hspace.direction import Direction
 from hspace.errors import HspaceError, UsageError
 from hspace.finder import Finder, Task
 from hspace.images import contact_sheet, load_image, save_picture, to_picture
-from hspace.loading import load_backbone
+from hspace.loading import default_backbone, load_backbone
 from hspace.plugins import plugins
 from hspace.sampling import edit, invert, latents, sample
-from hspace.zoo import default_backbone
 
 UNSUPERVISED = "jacobian-svd"
 """The finder that needs nothing, used when none is named."""

@@ -1,23 +1,20 @@
 """Loading by name: backbones, heads and directions."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor
 
 from hspace import registry
 from hspace.backbone import Backbone
+from hspace.building import run
 from hspace.cards import Card
-from hspace.direction import META_FILE, Direction
-from hspace.errors import HspaceError, NotFoundError, RefusedError, UsageError
-from hspace.fingerprint import probe
-from hspace.head import Head
+from hspace.direction import Direction
+from hspace.errors import NotFoundError, RefusedError, UsageError
+from hspace.meta import META_FILE
 from hspace.plugins import plugins
-from hspace.zoo import CARD_FILE, read_card
+from hspace.zoo import CARD_FILE, ZOO_FILE, read_card
 
 Device = str | torch.device
 
@@ -41,7 +38,7 @@ def load_backbone(name: str | Path, *, device: Device = "cpu", dtype: torch.dtyp
             f"backbone {card.name!r} has no weights of its own: it needs {' and '.join(card.needs)}. "
             f"Give a folder of that family instead of the name."
         )
-    return _ready(_run(card, device=device, dtype=dtype), card)
+    return _ready(run(card, device=device, dtype=dtype), card)
 
 
 def load_folder(folder: Path, device: Device, dtype: torch.dtype | None, card: Card | None = None) -> Backbone:
@@ -55,55 +52,16 @@ def load_folder(folder: Path, device: Device, dtype: torch.dtype | None, card: C
     if card is not None:
         families = [plugins().find("backbones", str(card.facts["family"]))]
     for family in families:
-        backbone = _run(family, folder=folder, device=device, dtype=dtype)
+        backbone = run(family, folder=folder, device=device, dtype=dtype)
         if backbone is not None:
             return _ready(backbone, card or backbone.card or replace(family, name=folder.resolve().name))
     names = ", ".join(family.name for family in families) or "none is installed"
     raise RefusedError(f"no backbone family reads the folder {folder} (tried: {names}); see 'hspace list-backbones'")
 
 
-def _run(card: Card, **arguments: Any) -> Any:
-    """What a plugin's function returns; whatever it raises that is not ours becomes an error that names the plugin."""
-    try:
-        return card.load()(**arguments)
-    except HspaceError:
-        raise
-    except Exception as error:
-        raise _failed(card, error) from error
-
-
-def _failed(card: Card, error: Exception) -> HspaceError:
-    return HspaceError(f"{card.name!r} of plugin {card.plugin!r} failed: {type(error).__name__}: {error}")
-
-
 def _ready(backbone: Backbone, card: Card) -> Backbone:
     backbone.card = card
     return backbone.eval().requires_grad_(False)
-
-
-def build_head(backbone: Backbone, name: str, config: Mapping[str, Any], weights: Mapping[str, Tensor] | None) -> Head:
-    """The named head for the backbone's h, with its weights where given, on the backbone's device and in its dtype.
-
-    Raises NotFoundError for an unknown head, UsageError for a config it does not take, RefusedError for weights
-    that do not fit, HspaceError where the plugin's own code fails.
-    """
-    card = plugins().find("heads", name)
-    seen = probe(backbone)
-    try:
-        head: Head = card.load()(seen.h_shape, seen.temb_dim, **config)
-    except HspaceError:
-        raise
-    except TypeError as error:
-        raise UsageError(f"head {name!r} does not take {json.dumps(dict(config), default=str)}: {error}") from error
-    except Exception as error:
-        raise _failed(card, error) from error
-    if weights is not None:
-        try:
-            head.load_state_dict(dict(weights))
-        except RuntimeError as error:
-            raise RefusedError(f"the weights do not fit head {name!r}: {' '.join(str(error).split())}") from error
-    parameter = next(backbone.parameters(), torch.empty(0))
-    return head.to(parameter.device, parameter.dtype).eval().requires_grad_(False)
 
 
 def load_direction(name: str | Path) -> Direction:
@@ -119,3 +77,16 @@ def load_direction(name: str | Path) -> Direction:
         folder = registry.find(place).folder
     direction = Direction.load(folder)
     return direction if component is None else direction.pick(component)
+
+
+def default_backbone() -> str:
+    """The name of the backbone that is used when none is said: the first that an installed zoo's zoo.json names.
+
+    Raises NotFoundError when none does.
+    """
+    for _, zoo in plugins().zoos:
+        if (zoo / ZOO_FILE).is_file():
+            name: str = json.loads((zoo / ZOO_FILE).read_text(encoding="utf-8"))["default_backbone"]
+            return name
+    names = ", ".join(card.name for card in plugins().cards("backbones")) or "none is installed; install hspace-zoo"
+    raise NotFoundError(f"no installed zoo names a default backbone; name one with --backbone: {names}")

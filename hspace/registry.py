@@ -14,7 +14,8 @@ from hspace.errors import HspaceError, UsageError, not_found
 from hspace.plugins import plugins
 
 if TYPE_CHECKING:
-    from hspace.direction import Direction, Meta
+    from hspace.direction import Direction
+    from hspace.meta import Meta
 
 DIRECTIONS = "directions"
 
@@ -41,7 +42,7 @@ class Entry:
 
     def meta(self) -> "Meta":
         """Its description. Raises RefusedError when it is damaged."""
-        from hspace.direction import read_meta
+        from hspace.meta import read_meta
 
         return read_meta(self.folder)
 

@@ -145,6 +145,11 @@ class Edit:
     t_edit: int = 0
     steps_found: int | None = None
 
+    @classmethod
+    def along(cls, direction: Direction, strength: float | Tensor, backbone: Backbone) -> "Edit":
+        """A direction at a strength, in its own window. Raises RefusedError when it is of another backbone."""
+        return cls(direction.head(backbone), strength, direction.meta.t_edit, direction.meta.steps)
+
     def delta_h(self, state: State, steps: int) -> Tensor:
         """The scaled shift (B, Ch, Hh, Wh) that this edit adds to the state's h."""
         scale = torch.as_tensor(self.strength, dtype=state.h.dtype, device=state.h.device)
@@ -180,7 +185,7 @@ def edit(
     for bit as from `sample`. Costs one encoder pass a step, and a second decoder pass inside the window only.
     Raises RefusedError for a direction of another backbone. Source: Kwon et al., Asyrp, sections 3 and 4.
     """
-    active = [one if isinstance(one, Edit) else one[0].edit(backbone, one[1]) for one in edits]
+    active = [one if isinstance(one, Edit) else Edit.along(one[0], one[1], backbone) for one in edits]
     active = [one for one in active if bool(one.moves(x_T).any())]
     if t_boost is None:
         t_boost = max((one[0].meta.t_boost or 0 for one in edits if not isinstance(one, Edit)), default=0)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from hspace.cards import Card
-from hspace.errors import NotFoundError, RefusedError
+from hspace.errors import RefusedError
 
 CARD_FILE = "card.json"
 CARD_FORMAT = 1
@@ -37,18 +37,3 @@ def read_card(folder: Path, plugin: str = "") -> Card:
 def backbone_folders(zoo: Path) -> list[Path]:
     """The folders of a zoo that hold a backbone, in order of names."""
     return sorted(path.parent for path in zoo.glob(f"backbones/*/{CARD_FILE}"))
-
-
-def default_backbone() -> str:
-    """The name of the backbone that is used when none is said: the first that an installed zoo's zoo.json names.
-
-    Raises NotFoundError when none does.
-    """
-    from hspace.plugins import plugins
-
-    for _, zoo in plugins().zoos:
-        if (zoo / ZOO_FILE).is_file():
-            name: str = json.loads((zoo / ZOO_FILE).read_text(encoding="utf-8"))["default_backbone"]
-            return name
-    names = ", ".join(card.name for card in plugins().cards("backbones")) or "none is installed; install hspace-zoo"
-    raise NotFoundError(f"no installed zoo names a default backbone; name one with --backbone: {names}")

@@ -9,8 +9,8 @@ from toys import basis, toy
 from unets import noise
 
 from hspace import Backbone, Direction, load_backbone
-from hspace.direction import META_FILE, WEIGHTS_FILE, Scope, Strength, read_meta
 from hspace.errors import HspaceError, NotFoundError, RefusedError, UsageError
+from hspace.meta import META_FILE, WEIGHTS_FILE, Scope, Strength, read_meta
 from hspace.testing import PlantedBackbone
 
 
@@ -158,7 +158,7 @@ def test_a_head_works_in_the_precision_of_its_backbone() -> None:
     backbone = load_backbone("ddpmpp-tiny", dtype=torch.bfloat16)
     state = backbone.encode_h(noise(2, 3, 16, 16).to(torch.bfloat16), torch.tensor([1.0, 2.0]))
     temb_dim = state.temb.shape[1] if state.temb is not None else 0
-    from hspace.loading import build_head
+    from hspace.building import build_head
 
     assert build_head(backbone, "delta-block", {}, None)(state).dtype == torch.bfloat16
     assert temb_dim > 0

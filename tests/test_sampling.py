@@ -8,7 +8,7 @@ from toys import Constant, Counting, basis, toy
 from unets import noise, unet
 
 from hspace import Backbone, Card, SplitUNet, edit, invert, sample
-from hspace.direction import Scope
+from hspace.meta import Scope
 from hspace.sampling import Edit, ddim_step, gaussian, predict_x0
 from hspace.schedule import CLEAN, alpha_at, alphas_cumprod, generation, inversion
 

@@ -5,7 +5,8 @@ from torch import Tensor
 from unets import noise
 
 from hspace import Backbone, Head, State
-from hspace.direction import Direction, Scope, Strength
+from hspace.direction import Direction
+from hspace.meta import Scope, Strength
 from hspace.testing import PlantedBackbone
 
 

@@ -27,11 +27,10 @@ def sample(
     """Draw pictures from a backbone, unedited."""
     from hspace import storage
     from hspace.images import contact_sheet, save_picture, to_picture
-    from hspace.loading import load_backbone
+    from hspace.loading import default_backbone, load_backbone
     from hspace.progress import progress
     from hspace.sampling import gaussian, latents
     from hspace.sampling import sample as generate
-    from hspace.zoo import default_backbone
 
     storage.require_writable(out)
     model = load_backbone(backbone or default_backbone(), device=pick_device(device))
@@ -66,11 +65,10 @@ def invert(
     from hspace import storage
     from hspace.discovery import image_size
     from hspace.images import find_images, load_image, psnr, save_picture, to_picture
-    from hspace.loading import load_backbone
+    from hspace.loading import default_backbone, load_backbone
     from hspace.progress import progress
     from hspace.sampling import invert as to_latent
     from hspace.sampling import sample as generate
-    from hspace.zoo import default_backbone
 
     files = find_images(images)
     storage.require_writable(out)

@@ -58,7 +58,7 @@ def _directions(name: str) -> list[dict[str, Any]]:
     from pathlib import Path
 
     from hspace import registry
-    from hspace.direction import META_FILE, read_meta
+    from hspace.meta import META_FILE, read_meta
 
     id, _ = registry.split_id(name)
     folder = Path(id) if (Path(id) / META_FILE).is_file() else registry.find(id).folder

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from hspace.backbone import Backbone, State
 from hspace.cards import Card
-from hspace.direction import META_FILE, Direction, read_meta
+from hspace.direction import Direction
 from hspace.errors import UsageError
 from hspace.finder import TASK_FIELDS, Finder, Task
+from hspace.meta import META_FILE, read_meta
 from hspace.plugins import plugins
 from hspace.testing.backbone import entry_module
 from hspace.testing.imports import heavy_imports

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from hspace.backbone import State
-from hspace.direction import Direction, Scope, Strength
+from hspace.building import build_head
+from hspace.direction import Direction
 from hspace.head import Head
-from hspace.loading import build_head
+from hspace.meta import Scope, Strength
 from hspace.plugins import plugins
 from hspace.testing.backbone import entry_module
 from hspace.testing.imports import heavy_imports

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from hspace import registry, storage
-from hspace.direction import META_FILE, WEIGHTS_FILE
+from hspace.meta import META_FILE, WEIGHTS_FILE
 
 from .conftest import BACKBONE, Answer, Cli
 

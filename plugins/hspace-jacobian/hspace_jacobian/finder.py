@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from hspace import Backbone, Direction, Finder, Task
+from hspace.building import build_head
 from hspace.calibration import CHANGE, unit
-from hspace.direction import Measurement, Provenance, Scope, Strength
 from hspace.errors import HspaceError, UsageError
-from hspace.loading import build_head
+from hspace.meta import Measurement, Provenance, Scope, Strength
 from hspace.sampling import ddim_step
 from hspace.schedule import alpha_at, generation
 from hspace_jacobian.lanczos import Ritz

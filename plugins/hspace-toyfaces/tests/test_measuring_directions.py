@@ -9,8 +9,9 @@ import typer
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
-from hspace.direction import Direction, Scope, Strength
+from hspace.direction import Direction
 from hspace.errors import NotFoundError, UsageError
+from hspace.meta import Scope, Strength
 from hspace.testing import PlantedBackbone
 from hspace_toyfaces.attributes import NAMES
 from hspace_toyfaces.inverted_faces import Inverted, inverted_faces

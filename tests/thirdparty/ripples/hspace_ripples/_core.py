@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from hspace import Backbone, Direction, Finder, Head, State, Task
-from hspace.direction import Scope, Strength
+from hspace.meta import Scope, Strength
 from hspace.schedule import alphas_cumprod
 
 
