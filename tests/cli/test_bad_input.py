@@ -47,22 +47,20 @@ def test_a_truncated_png(cli: Cli, found: str, face: Path) -> None:
     refused(edit(cli, face, f"{found}#0"), 3, "damaged or truncated")
 
 
+def claim(path: Path, side: int) -> Path:
+    """A PNG of a few bytes whose header claims a square of that side."""
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b""))
+    return path
+
+
 def test_a_header_that_claims_20000_by_20000_pixels(cli: Cli, found: str, tmp_path: Path) -> None:
-    path = tmp_path / "bomb.png"
-    header = struct.pack(">IIBBBBB", 20000, 20000, 8, 2, 0, 0, 0)
-    path.write_bytes(
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
-    )
-    refused(edit(cli, path, f"{found}#0"), 3, "too many pixels")
+    refused(edit(cli, claim(tmp_path / "bomb.png", 20000), f"{found}#0"), 3, "too many pixels")
 
 
 def test_a_header_just_over_our_own_limit(cli: Cli, found: str, tmp_path: Path) -> None:
-    path = tmp_path / "large.png"
-    header = struct.pack(">IIBBBBB", 9000, 9000, 8, 2, 0, 0, 0)
-    path.write_bytes(
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
-    )
-    refused(edit(cli, path, f"{found}#0"), 3, "9000x9000, more than 64 million pixels")
+    large = claim(tmp_path / "large.png", 9000)
+    refused(edit(cli, large, f"{found}#0"), 3, "9000x9000, more than 64 million pixels")
 
 
 def test_a_picture_of_one_pixel(cli: Cli, found: str, tmp_path: Path) -> None:

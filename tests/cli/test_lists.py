@@ -1,5 +1,7 @@
 """The list commands, `show`, `plugins` and `doctor`."""
 
+from pathlib import Path
+
 import pytest
 
 from hspace.cards import SINGULAR
@@ -29,6 +31,20 @@ def test_the_table_names_every_backbone_of_the_json(cli: Cli) -> None:
     names = [one["name"] for one in cli("list-backbones", "--json").json["backbones"]]
     table = cli("list-backbones").out
     assert all(f"{name} " in table for name in names)
+
+
+def test_a_table_reads_like_this(cli: Cli) -> None:
+    table = (
+        "name         needs  plugin        summary                                                                 "
+        "     \n"
+        "delta-block  -      hspace-heads  Asyrp's implicit function f_t: two 1x1 convolutions around the time embe"
+        "dding\n"
+        "table        -      hspace-heads  explicit delta_h: a vector, one per timestep, or the components of a bas"
+        "is   \n"
+    )
+    assert [line.rstrip() for line in cli("list-heads").out.splitlines()] == [
+        line.rstrip() for line in table.splitlines()
+    ]
 
 
 def test_no_directions_says_how_to_find_some(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,3 +89,15 @@ def test_doctor_finds_this_machine_in_order(cli: Cli) -> None:
 
 def test_an_unknown_command_exits_with_2(cli: Cli) -> None:
     assert cli("list-backbone").code == 2
+
+
+def test_doctor_recognises_a_torchvision_of_another_torch_and_says_the_mend(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "torchvision.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
+    monkeypatch.syspath_prepend(tmp_path)
+    answer = cli("doctor", "--json")
+    assert answer.code == 1
+    (check,) = [one for one in answer.json["checks"] if one["check"] == "torchvision loads"]
+    assert check["status"] == "bad"
+    assert "uv pip uninstall torchvision" in check["mend"]
