@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from hspace.errors import NotFoundError, RefusedError
+from hspace.storage import write_bytes
 from hspace_toyfaces.backbone_training import build_unet
-from hspace_toyfaces.checkpoint import CHECKPOINT, Checkpoint, load_checkpoint, write_atomic
+from hspace_toyfaces.checkpoint import CHECKPOINT, Checkpoint, load_checkpoint
 from hspace_toyfaces.learner import part
 from hspace_toyfaces.recipes import BackboneRecipe
 from hspace_toyfaces.training_plots import draw_losses
@@ -83,4 +84,4 @@ def open_run(run: Path) -> Checkpoint:
 
 def write_card(folder: Path, card: dict[str, Any]) -> None:
     """Writes `card.json`, indented, in one move."""
-    write_atomic(folder / "card.json", (json.dumps(card, indent=2) + "\n").encode())
+    write_bytes(folder / "card.json", (json.dumps(card, indent=2) + "\n").encode())

@@ -10,12 +10,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from hspace.backbone import Backbone
-from hspace.sampling import invert, sample
-from hspace.schedule import alphas_cumprod
-from hspace.unet import SplitUNet
+from hspace.loading import load_backbone
+from hspace.sampling import invert, latents, sample
 from hspace_toyfaces.attributes import sample_attributes
 from hspace_toyfaces.backbone_export import write_card
 from hspace_toyfaces.frechet import frechet_distance
@@ -37,9 +35,9 @@ def measure(folder: Path, regressor: Path | None = None) -> list[Metric]:
     place of the generated; PSNR in dB of inversion and back.
     """
     card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
-    size, patch = card["image_size"], card["patch"]
-    backbone, features = load_split(folder), load_regressor(regressor).features
-    generated = generate(backbone, GENERATED, card["x_shape"], patch)
+    size = card["image_size"]
+    backbone, features = load_backbone(folder), load_regressor(regressor).features
+    generated = generate(backbone, GENERATED)
     draw_sheet(generated[:64], folder / "samples.png", zoom=max(1, 96 // size))
     real, fresh = faces(REAL, size, SEED), faces(GENERATED, size, SEED + 1)
     protocol = f"features of the toyfaces regressor, {REAL} renders"
@@ -48,25 +46,17 @@ def measure(folder: Path, regressor: Path | None = None) -> list[Metric]:
         _metric("frechet_distance_floor", distance(features, fresh, real), GENERATED, f"{protocol}, fresh renders"),
     ]
     for fixed_point, name in ((1, "inversion_psnr"), (0, "inversion_psnr_plain")):
-        psnr = round_trip(backbone, pixel_unshuffle(fresh[:INVERTED], patch), fixed_point)
+        psnr = round_trip(backbone, fresh[:INVERTED], fixed_point)
         protocol = f"{INVERSION_STEPS} DDIM steps, {fixed_point} fixed-point iterations a step, renders"
         metrics.append(_metric(name, psnr, INVERTED, protocol))
     write_card(folder, {**card, "metrics": metrics})
     return metrics
 
 
-def load_split(folder: Path) -> Backbone:
-    """The U-Net in `folder`/unet in float32, split at its bottleneck."""
-    from diffusers import UNet2DModel
-
-    unet = UNet2DModel.from_pretrained(folder / "unet", torch_dtype=torch.float32, low_cpu_mem_usage=False)
-    return SplitUNet(unet, alphas_cumprod("linear"), "v_prediction")
-
-
-def generate(backbone: Backbone, n: int, x_shape: list[int], patch: int) -> Tensor:
+def generate(backbone: Backbone, n: int) -> Tensor:
     """n generated faces (n, 3, S, S)."""
-    x_T = torch.randn(n, *x_shape, generator=torch.Generator().manual_seed(SEED + 2))
-    return torch.cat([pixel_shuffle(sample(backbone, some, steps=STEPS), patch) for some in torch.split(x_T, 64)])
+    parts = torch.split(latents(backbone, n, SEED + 2), 64)
+    return torch.cat([backbone.x0_to_image(sample(backbone, x_T, steps=STEPS)) for x_T in parts])
 
 
 def faces(n: int, size: int, seed: int) -> Tensor:
@@ -81,8 +71,9 @@ def distance(features: Callable[[Tensor], Tensor], images: Tensor, real: Tensor)
     return frechet_distance(ours, torch.cat([features(some) for some in torch.split(real, 100)]))
 
 
-def round_trip(backbone: Backbone, x_0: Tensor, fixed_point: int) -> float:
-    """The mean PSNR in dB, for a range of 2, of x_0 (B, C, H, W) inverted to x_T and sampled back."""
+def round_trip(backbone: Backbone, images: Tensor, fixed_point: int) -> float:
+    """The mean PSNR in dB, for a range of 2, of images (B, 3, H, W) inverted to x_T and sampled back."""
+    x_0 = backbone.image_to_x0(images)
     x_T = invert(backbone, x_0, steps=INVERSION_STEPS, fixed_point=fixed_point)
     errors = (sample(backbone, x_T, steps=INVERSION_STEPS) - x_0).square().mean(dim=(1, 2, 3))
     return float((10 * (4 / errors).log10()).mean())

@@ -1,10 +1,8 @@
-"""Files that are either the old ones or the new ones, never halves: checkpoints among them."""
+"""Checkpoints: all that the next step of a run reads, in one file."""
 
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from hspace.errors import RefusedError
+from hspace.storage import write_bytes
 
 CHECKPOINT = "checkpoint.safetensors"
 FORMAT = 1
@@ -30,26 +29,11 @@ class Checkpoint:
     facts: dict[str, Any]
 
 
-def write_atomic(path: Path, content: bytes) -> None:
-    """Puts content at path in one move: a reader, or a crash at any time, sees the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        try:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-            os.chmod(file.name, 0o644)
-            os.replace(file.name, path)
-        except BaseException:
-            os.unlink(file.name)
-            raise
-
-
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """Writes the checkpoint to `folder`, in place of the one before it, as one safetensors file."""
     facts = json.dumps({"format": FORMAT, "step": checkpoint.step, **checkpoint.facts})
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
-    write_atomic(folder / CHECKPOINT, save(tensors, {"checkpoint": facts}))
+    write_bytes(folder / CHECKPOINT, save(tensors, {"checkpoint": facts}))
 
 
 def load_checkpoint(folder: Path, device: torch.device | str = "cpu") -> Checkpoint | None:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from safetensors.torch import save
-
 from hspace.errors import RefusedError
+from hspace.storage import write_tensors
 from hspace_toyfaces.attributes import NAMES
 from hspace_toyfaces.backbone_export import LICENCE, open_run, training_facts, write_card
-from hspace_toyfaces.checkpoint import write_atomic
 from hspace_toyfaces.learner import part
 from hspace_toyfaces.recipes import RegressorRecipe
 from hspace_toyfaces.regressor import WEIGHTS, load_regressor
@@ -26,7 +24,7 @@ def export(run: Path, out: Path) -> None:
         raise RefusedError(f"{run} trains a {checkpoint.facts['recipe'].get('kind')}, not a regressor")
     recipe = RegressorRecipe.model_validate(checkpoint.facts["recipe"])
     weights = {name: weight.half() for name, weight in part(checkpoint.tensors, "ema").items()}
-    write_atomic(out / WEIGHTS, save(weights))
+    write_tensors(out / WEIGHTS, weights)
     card = {
         "format": 1,
         "name": recipe.name,

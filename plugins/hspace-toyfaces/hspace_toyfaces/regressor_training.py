@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate, mse_loss, pad
 
+from hspace.storage import write_bytes
 from hspace_toyfaces.attributes import NAMES, sample_attributes, to_matrix
-from hspace_toyfaces.checkpoint import write_atomic
 from hspace_toyfaces.learner import Learner
 from hspace_toyfaces.recipes import RegressorRecipe
 from hspace_toyfaces.regressor import SIDE, Regressor
@@ -51,7 +51,7 @@ class RegressorLearner(Learner[RegressorRecipe]):
         """Writes `r2.json`: the share of each attribute's variance that the moving average explains."""
         assert isinstance(self.ema, Regressor)
         scores = {str(size): r_squared(self.ema, size) for size in self.recipe.image_sizes}
-        write_atomic(folder / "r2.json", (json.dumps(scores, indent=2) + "\n").encode())
+        write_bytes(folder / "r2.json", (json.dumps(scores, indent=2) + "\n").encode())
 
 
 def augment(images: Tensor, noise: float, generator: torch.Generator) -> Tensor:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from hspace.errors import RefusedError
-from hspace_toyfaces.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, write_atomic
+from hspace.progress import progress
+from hspace.storage import write_bytes
+from hspace_toyfaces.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from hspace_toyfaces.learner import Learner
 from hspace_toyfaces.recipes import Recipe, same_recipe
 from hspace_toyfaces.training_plots import draw_losses
@@ -64,7 +63,7 @@ class Run:
         """Adds the mean loss of the last steps to the log, and rewrites `log.jsonl`."""
         loss, cpu = sum(losses) / len(losses), round(self.cpu_seconds, 1)
         self.lines.append({"step": step, "images": step * recipe.batch, "loss": loss, "cpu_seconds": cpu})
-        write_atomic(self.folder / LOG, "".join(json.dumps(line) + "\n" for line in self.lines).encode())
+        write_bytes(self.folder / LOG, "".join(json.dumps(line) + "\n" for line in self.lines).encode())
 
     def save(self, learner: Learner[Any], step: int) -> None:
         """Writes the checkpoint, then the loss curve and whatever shows what the model can do."""
@@ -91,12 +90,12 @@ def train(learner: Learner[Any], run: Run) -> bool:
     start, steps = run.begin(learner), learner.recipe.steps
     losses: list[float] = []
     clock = _Clock(run)
-    with _polite_interrupt() as interrupted, _progress(steps, start) as advance:
+    with _polite_interrupt() as interrupted, progress("training") as advance:
         step, saved_at = start, time.monotonic()
         while step < steps and not interrupted():
             losses.append(learner.step(step))
             step += 1
-            advance(losses[-1])
+            advance(step, steps)
             clock.tick()
             if step % run.log_every == 0 or step == steps or interrupted():
                 run.log(step, learner.recipe, losses)
@@ -132,12 +131,3 @@ def _polite_interrupt() -> Iterator[Callable[[], bool]]:
         yield lambda: bool(pressed)
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def _progress(steps: int, start: int) -> Iterator[Callable[[float], None]]:
-    """A progress bar on stderr, where that is a terminal."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
-        task = progress.add_task("training", total=steps, completed=start)
-        yield lambda loss: progress.update(task, advance=1, description=f"loss {loss:.3f}")

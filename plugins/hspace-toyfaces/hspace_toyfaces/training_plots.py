@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from hspace_toyfaces.checkpoint import write_atomic
+from hspace.storage import write_bytes
 
 
 def draw_losses(lines: Sequence[Mapping[str, float]], path: Path) -> None:
@@ -26,7 +26,7 @@ def draw_losses(lines: Sequence[Mapping[str, float]], path: Path) -> None:
     axes.grid(visible=True, which="both", alpha=0.3)
     png = BytesIO()
     canvas.print_png(png)  # type: ignore[no-untyped-call]
-    write_atomic(path, png.getvalue())
+    write_bytes(path, png.getvalue())
 
 
 def draw_sheet(images: Tensor, path: Path, columns: int = 8, zoom: int = 2) -> None:
@@ -42,4 +42,4 @@ def draw_sheet(images: Tensor, path: Path, columns: int = 8, zoom: int = 2) -> N
     sheet = Image.fromarray(((pixels + 1) * 127.5).round().to(torch.uint8).cpu().numpy())
     png = BytesIO()
     sheet.resize((sheet.width * zoom, sheet.height * zoom), Image.Resampling.NEAREST).save(png, "PNG", optimize=True)
-    write_atomic(path, png.getvalue())
+    write_bytes(path, png.getvalue())

@@ -7,10 +7,11 @@ import pytest
 import torch
 from diffusers import DDPMScheduler, UNet2DModel
 
+from hspace import load_backbone
 from hspace.errors import NotFoundError, RefusedError
 from hspace.schedule import alphas_cumprod
 from hspace_toyfaces.backbone_export import export
-from hspace_toyfaces.backbone_measures import faces, load_split, round_trip
+from hspace_toyfaces.backbone_measures import faces, round_trip
 from hspace_toyfaces.backbone_training import BackboneLearner
 from hspace_toyfaces.recipes import BackboneRecipe
 from hspace_toyfaces.training import Run, train
@@ -52,7 +53,7 @@ def test_the_weights_are_the_moving_average(run: Path, exported: Path) -> None:
 
 def test_the_card_has_the_shapes_of_the_network(exported: Path) -> None:
     card = json.loads((exported / "card.json").read_text())
-    backbone = load_split(exported)
+    backbone = load_backbone(exported)
     state = backbone.encode_h(torch.zeros(1, *card["x_shape"]), torch.zeros(1))
     assert [card["x_shape"], card["h_shape"]] == [[12, 8, 8], list(state.h.shape[1:])]
     assert card["training"]["images"] == 8
@@ -81,6 +82,5 @@ def test_the_run_of_something_else_is_refused(run: Path, tmp_path: Path) -> None
 
 
 def test_more_fixed_point_iterations_invert_better(exported: Path) -> None:
-    x_0 = torch.nn.functional.pixel_unshuffle(faces(2, 16, 0), 2)
-    backbone = load_split(exported)
-    assert round_trip(backbone, x_0, 2) > round_trip(backbone, x_0, 0)
+    images, backbone = faces(2, 16, 0), load_backbone(exported)
+    assert round_trip(backbone, images, 2) > round_trip(backbone, images, 0)
