@@ -10,7 +10,7 @@ from unets import noise, unet
 from hspace import Backbone, Card, SplitUNet, edit, invert, sample
 from hspace.meta import Scope
 from hspace.sampling import Edit, ddim_step, gaussian, predict_x0
-from hspace.schedule import CLEAN, alpha_at, alphas_cumprod, generation, inversion
+from hspace.schedule import alpha_at, alphas_cumprod, generation, inversion
 
 STEPS = 6
 ROWS = 3
@@ -75,8 +75,7 @@ def test_refined_inversion_is_the_inverse_of_sampling() -> None:
     backbone = toy()
     x_0 = x_T(backbone)
     latent = invert(backbone, x_0, steps=STEPS, fixed_point=200)
-    last = angle_cosine(alpha(0), alpha(CLEAN))  # inversion takes the picture for x at timestep 0, as published
-    torch.testing.assert_close(sample(backbone, latent, steps=STEPS), last * x_0)
+    torch.testing.assert_close(sample(backbone, latent, steps=STEPS), x_0)
 
 
 def test_one_refinement_halves_the_inversion_error_at_least() -> None:
@@ -177,12 +176,12 @@ def test_strength_0_costs_what_sampling_costs() -> None:
     assert (len(counting.encoded), len(counting.decoded), len(counting.edited)) == (STEPS, STEPS, 0)
 
 
-def test_a_refined_inversion_costs_one_more_pass_a_step() -> None:
+def test_the_published_inversion_costs_a_pass_a_step_and_refinements_one_more_each_on_the_last_jump_too() -> None:
     backbone, x_t, _ = real()
-    for refinements in (0, 1, 2):
+    for refinements, passes in ((0, STEPS - 1), (1, 2 * STEPS), (2, 3 * STEPS)):
         counting = Counting(backbone)
         invert(counting, x_t, steps=STEPS, fixed_point=refinements)
-        assert len(counting.encoded) == (STEPS - 1) * (1 + refinements)
+        assert len(counting.encoded) == passes
 
 
 def test_a_directions_own_window_holds_unless_another_is_said() -> None:
@@ -259,4 +258,7 @@ def test_every_step_is_called_back() -> None:
     assert seen == 2 * [(done, STEPS) for done in range(1, STEPS + 1)]
     seen.clear()
     invert(backbone, x_t, steps=STEPS, callback=see)
+    assert seen == [(done, STEPS) for done in range(1, STEPS + 1)]
+    seen.clear()
+    invert(backbone, x_t, steps=STEPS, fixed_point=0, callback=see)
     assert seen == [(done, STEPS - 1) for done in range(1, STEPS)]
