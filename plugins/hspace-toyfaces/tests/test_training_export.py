@@ -16,6 +16,7 @@ from hspace_toyfaces.backbone_training import BackboneLearner
 from hspace_toyfaces.recipes import BackboneRecipe
 from hspace_toyfaces.training import Run, train
 
+ZOO = Path(__file__).parents[3] / "zoo" / "backbones"
 RECIPE = BackboneRecipe(
     kind="backbone", name="micro", summary="Micro", images=8, batch=4, learning_rate=1e-3, image_size=16,
     channels=(8, 16),
@@ -84,3 +85,10 @@ def test_the_run_of_something_else_is_refused(run: Path, tmp_path: Path) -> None
 def test_more_fixed_point_iterations_invert_better(exported: Path) -> None:
     images, backbone = faces(2, 16, 0), load_backbone(exported)
     assert round_trip(backbone, images, 2) > round_trip(backbone, images, 0)
+
+
+@pytest.mark.parametrize("card", sorted(ZOO.glob("ddpmpp-toyfaces-*/card.json")), ids=lambda card: card.parent.name)
+def test_a_zoo_backbone_draws_faces_and_inverts_them(card: Path) -> None:
+    figures = {metric["name"]: metric["value"] for metric in json.loads(card.read_text())["metrics"]}
+    assert figures["frechet_distance"] < 2.4 * figures["frechet_distance_floor"]
+    assert figures["inversion_psnr"] > 40
