@@ -15,7 +15,8 @@ from hspace.errors import RefusedError, UsageError, not_found
 class Recipe(BaseModel):
     """What every run has: how many images, in batches of what size, and how AdamW walks.
 
-    The learning rate rises over `warmup` steps and falls along a half cosine to 0 at the last image.
+    The learning rate rises over `warmup` steps and falls along a half cosine to 0 at the last image. `start` names
+    the run, beside this one, from whose averaged weights it begins.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -29,6 +30,7 @@ class Recipe(BaseModel):
     weight_decay: NonNegativeFloat = 0.01
     clip: PositiveFloat = 1.0
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    start: str | None = None
 
     @property
     def steps(self) -> int:

@@ -14,11 +14,11 @@ from typing import Any
 
 import torch
 
-from hspace.errors import RefusedError
+from hspace.errors import NotFoundError, RefusedError
 from hspace.progress import progress
 from hspace.storage import write_bytes
 from hspace_toyfaces.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from hspace_toyfaces.learner import Learner
+from hspace_toyfaces.learner import Learner, part
 from hspace_toyfaces.recipes import Recipe, same_recipe
 from hspace_toyfaces.training_plots import draw_losses
 
@@ -38,15 +38,18 @@ class Run:
     lines: list[dict[str, float]] = field(default_factory=list)
 
     def begin(self, learner: Learner[Any]) -> int:
-        """The step to go on from: 0 for a new run.
+        """The step to go on from: 0 for a new run, which begins where the run that the recipe names ended.
 
-        Raises RefusedError when the folder holds a run with another recipe or seed.
+        Raises RefusedError when the folder holds a run with another recipe or seed, NotFoundError when the run to
+        begin from is not there.
         """
         if self.fresh:
             shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True, exist_ok=True)
         checkpoint = load_checkpoint(self.folder, learner.device)
         if checkpoint is None:
+            if learner.recipe.start is not None:
+                self._begin_from(self.folder.parent / learner.recipe.start, learner)
             return 0
         same_recipe(learner.recipe, checkpoint.facts["recipe"], self.folder)
         if checkpoint.facts["seed"] != learner.seed:
@@ -58,6 +61,14 @@ class Run:
         self.cpu_seconds, self.wall_seconds = checkpoint.facts["cpu_seconds"], checkpoint.facts["wall_seconds"]
         self.lines = checkpoint.facts["log"]
         return checkpoint.step
+
+    def _begin_from(self, folder: Path, learner: Learner[Any]) -> None:
+        earlier = load_checkpoint(folder, learner.device)
+        if earlier is None:
+            raise NotFoundError(f"the recipe begins from the run {folder}, which is not there. Train that one first.")
+        averaged = part(earlier.tensors, "ema")
+        learner.model.load_state_dict(averaged)
+        learner.ema.load_state_dict(averaged)
 
     def log(self, step: int, recipe: Recipe, losses: list[float]) -> None:
         """Adds the mean loss of the last steps to the log, and rewrites `log.jsonl`."""

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hspace.errors import RefusedError
+from hspace.errors import NotFoundError, RefusedError
 from hspace_toyfaces.backbone_training import BackboneLearner
 from hspace_toyfaces.checkpoint import load_checkpoint
 from hspace_toyfaces.learner import generator_for, rate_at
@@ -128,3 +128,18 @@ def test_the_draws_of_a_step_depend_on_seed_and_step_alone() -> None:
 def test_the_learning_rate_rises_then_falls_to_nothing() -> None:
     rates = [rate_at(revise(RECIPE, images=4000), step) for step in (0, 1, 500, 1000)]
     assert rates == pytest.approx([0.5e-3, 1e-3, 0.5e-3, 0.0], abs=1e-8)
+
+
+def test_a_run_begins_with_the_averaged_weights_that_its_recipe_names(tmp_path: Path) -> None:
+    train(learner(), Run(tmp_path / "first"))
+    second = learner(revise(RECIPE, start="first"), seed=1)
+    assert Run(tmp_path / "second").begin(second) == 0
+    averaged = {name: tensor for name, tensor in final(tmp_path / "first").items() if name.startswith("ema/")}
+    begun = second.tensors()
+    assert equal(averaged, {name: begun[name] for name in averaged})
+    assert equal(averaged, {name: begun[name.replace("ema/", "model/")] for name in averaged})
+
+
+def test_a_run_to_begin_from_that_is_not_there_is_not_found(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="which is not there. Train that one first"):
+        Run(tmp_path / "second").begin(learner(revise(RECIPE, start="first")))

@@ -9,7 +9,7 @@ from hspace_toyfaces.backbone_training import build_unet
 from hspace_toyfaces.recipes import BackboneRecipe, RegressorRecipe, read_recipe, revise
 
 ZOO = Path(__file__).parents[3] / "zoo"
-BACKBONES = ["ddpmpp-toyfaces-32", "ddpmpp-toyfaces-64"]
+BACKBONES = ["ddpmpp-toyfaces-32", "ddpmpp-toyfaces-64-base", "ddpmpp-toyfaces-64"]
 
 
 @pytest.mark.parametrize("name", BACKBONES)
