@@ -141,5 +141,5 @@ def test_a_run_begins_with_the_averaged_weights_that_its_recipe_names(tmp_path: 
 
 
 def test_a_run_to_begin_from_that_is_not_there_is_not_found(tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError, match="which is not there. Train that one first"):
+    with pytest.raises(NotFoundError, match="which is not there"):
         Run(tmp_path / "second").begin(learner(revise(RECIPE, start="first")))
