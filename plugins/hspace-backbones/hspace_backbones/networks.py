@@ -1,6 +1,7 @@
 """diffusers networks with what their constructors cannot say mended after building."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from diffusers import AutoencoderKL, UNet2DModel
@@ -8,6 +9,11 @@ from diffusers.models.attention_processor import Attention
 from diffusers.models.embeddings import TimestepEmbedding, Timesteps
 from diffusers.models.resnet import ResnetBlock2D
 from torch import nn
+
+from hspace.errors import RefusedError
+
+LARGEST = 2**14
+"""More channels or heads than any network here has; a card that asks for more is not believed."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +30,15 @@ class Mends:
     time_channels: int | None = None
     conv_in_channels: int | None = None
     embed_dim: int | None = None
+
+    @classmethod
+    def read(cls, facts: Mapping[str, Any]) -> "Mends":
+        """The mends among the facts of a card. Raises RefusedError for one that is not a reasonable number."""
+        found = {field.name: facts[field.name] for field in fields(cls) if facts.get(field.name) is not None}
+        for name, value in found.items():
+            if type(value) is not int or not 0 < value <= LARGEST:
+                raise RefusedError(f"{name} in the card must be a number from 1 to {LARGEST}; it is {value!r}")
+        return cls(**found)
 
     def facts(self) -> dict[str, int]:
         """Those that are set, for a card."""
