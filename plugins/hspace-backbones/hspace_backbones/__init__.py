@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import typer
+
 import hspace
 
 SOURCES = {
@@ -40,6 +42,14 @@ def hspace_backbones() -> list[hspace.Card]:
             image_tolerance=8.0,  # random weights do not reconstruct
         ),
     ]
+
+
+@hspace.hookimpl
+def hspace_commands(app: typer.Typer) -> None:
+    """`hspace convert`."""
+    from hspace_backbones.convert_command import convert
+
+    app.command("convert")(convert)
 
 
 def _family(name: str, summary: str) -> hspace.Card:

@@ -40,7 +40,7 @@ class Layer:
             return
         rows = tensor.reshape(self.groups, 3, -1, *tensor.shape[1:])
         for index, name in enumerate(self.ours):
-            yield f"{name}.{kind}", rows[:, index].reshape(-1, *tensor.shape[1:])
+            yield f"{name}.{kind}", rows[:, index].clone().reshape(-1, *tensor.shape[1:])
 
 
 @dataclass(frozen=True)
