@@ -3,9 +3,11 @@
 import json
 import os
 import pickle
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -251,6 +253,29 @@ def test_an_unsafe_or_damaged_file_is_refused_and_nothing_written(
     assert not list(tmp_path.rglob("evil"))
     assert not (tmp_path / "out").exists()
     assert not [path for path in set(tmp_path.rglob("*")) - set(before) if path.name.startswith(".hspace-")]
+
+
+def test_code_in_a_checkpoint_is_named_and_not_run(
+    cli: Cli, tmp_path: Path, checkpoint: Path, described: Callable[..., Path]
+) -> None:
+    DAMAGE["code"](checkpoint)
+    answer = cli(*arguments(checkpoint, described(), tmp_path / "out"))
+    assert "asks for posix.system, which is code; hspace runs none" in answer.err.replace("nt.system", "posix.system")
+
+
+def test_the_state_of_a_lightning_callback_is_no_obstacle(
+    cli: Cli, tmp_path: Path, described: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "pytorch_lightning.callbacks.model_checkpoint"
+    module = ModuleType(name)
+    module.ModelCheckpoint = type("ModelCheckpoint", (), {"__module__": name})  # type: ignore[attr-defined]
+    with monkeypatch.context() as patch:
+        for depth in range(1, 4):
+            patch.setitem(sys.modules, ".".join(name.split(".")[:depth]), module)
+        content = {"state_dict": random_weights(ARGS), "callbacks": {module.ModelCheckpoint: {"best": 1}}}
+        torch.save(content, tmp_path / "model.ckpt")
+    answer = cli(*arguments(tmp_path / "model.ckpt", described(), tmp_path / "out"))
+    assert answer.code == 0, answer.err
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")

@@ -80,8 +80,9 @@ def _torch(path: Path, mmap: bool) -> Any:
         with torch.serialization.safe_globals([LIGHTNING]):
             return torch.load(str(path), map_location="cpu", weights_only=True, mmap=mmap)
     except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError, KeyError, ...
-        first = str(error).strip().partition("\n")[0]
-        raise RefusedError(f"{path} is damaged, or holds more than tensors: {first}") from error
+        if found := re.search(r"(?:global|GLOBAL|class|function|type)[: ]+`?([\w.]+\.[\w.]+)", str(error)):
+            raise RefusedError(f"{path} asks for {found[1]}, which is code; hspace runs none of a file's") from error
+        raise RefusedError(f"{path} is damaged, or holds more than tensors ({type(error).__name__})") from error
 
 
 def _safetensors(path: Path) -> dict[str, Tensor]:

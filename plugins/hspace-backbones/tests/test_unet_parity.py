@@ -25,7 +25,7 @@ needs_reference = pytest.mark.skipif(not FILES, reason="the reference tensors ar
 
 
 def described(meta: dict[str, Any], groups: int) -> tuple[list[Layer], dict[str, Any], Mends]:
-    args = meta.get("args", meta.get("unet_args"))
+    args = meta["args"] if "args" in meta else meta["unet_args"]
     if "ch_mult" in args:
         ddpm = PesserArguments.read(args, pesser.NEUTRAL)
         return list(pesser.layers(ddpm)), pesser.unet_config(ddpm, groups), pesser.mends(ddpm)
@@ -33,8 +33,8 @@ def described(meta: dict[str, Any], groups: int) -> tuple[list[Layer], dict[str,
     return list(openai.layers(read)), openai.unet_config(read, groups), openai.mends(read)
 
 
-@cache
-def tiny(path: Path) -> tuple[SplitUNet, dict[str, Tensor]]:
+def content(path: Path) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Tensor]]:
+    """What a file says of itself, its weights, and its inputs and outputs."""
     from safetensors import safe_open
 
     with safe_open(path, "pt") as file:
@@ -42,6 +42,12 @@ def tiny(path: Path) -> tuple[SplitUNet, dict[str, Tensor]]:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     weights = {name.removeprefix("ckpt/"): t for name, t in tensors.items() if name.startswith("ckpt/")}
     io = {name.removeprefix("io/"): t for name, t in tensors.items() if name.startswith("io/")}
+    return meta, weights, io
+
+
+@cache
+def tiny(path: Path) -> tuple[SplitUNet, dict[str, Tensor]]:
+    meta, weights, io = content(path)
     layers, config, mends = described(meta, meta["norm_num_groups"])
     unet = build(UNet2DModel, config, mends)
     unet.load_state_dict(convert(weights, layers))
@@ -81,6 +87,37 @@ def test_eps_is_the_official_one_with_and_without_an_edit(path: Path, edited: bo
 def test_the_learned_variance_is_the_official_one(path: Path) -> None:
     backbone, io = tiny(path)
     assert_close(backbone.unet(io["x"], io["t"], io.get("y")).sample, io["out"])
+
+
+MISTAKES: dict[str, tuple[str, dict[str, Any]]] = {
+    "norm eps": ("ddpm-celebahq256", {"norm_eps": 1e-5}),
+    "sine and cosine": ("ddpm-celebahq256", {"flip_sin_to_cos": True}),
+    "frequencies": ("ddpm-celebahq256", {"freq_shift": 0}),
+    "padding": ("ddpm-celebahq256", {"downsample_padding": 1}),
+    "openai padding": ("iddpm-cifar10", {"downsample_padding": 0}),
+    "openai norm eps": ("adm-imagenet256-uncond", {"norm_eps": 1e-6}),
+    "head width": ("adm-imagenet256-uncond", {"attention_head_dim": 8}),
+    "heads": ("iddpm-imagenet64", {}),
+    "legacy order": ("adm-imagenet64-cond", {"use_new_attention_order": False}),
+    "new order": ("adm-imagenet256-cond", {"use_new_attention_order": True}),
+}
+"""Mistakes that load silently, each with the reference that shows it."""
+
+
+@needs_reference
+@pytest.mark.parametrize("mistake", MISTAKES)
+@torch.no_grad()
+def test_a_mistake_that_loads_silently_is_shown_by_the_reference(mistake: str) -> None:
+    name, changed = MISTAKES[mistake]
+    meta, weights, io = content(SHARED / f"{name}-tiny.safetensors")
+    if "order" in mistake:
+        meta["args"] = {**meta["args"], **changed}
+        changed = {}
+    layers, config, mends = described(meta, meta["norm_num_groups"])
+    unet = build(UNet2DModel, {**config, **changed}, Mends() if mistake == "heads" else mends)
+    unet.load_state_dict(convert(weights, layers))
+    error = (unet(io["x"], io["t"], io.get("y")).sample - io["out"]).abs().max().item()
+    assert error > 10 * 1e-5 * max(1.0, io["out"].abs().max().item())
 
 
 @needs_reference
