@@ -72,7 +72,8 @@ class SplitUNet(Backbone):
     """A diffusers UNet2DModel in two halves, bit-equal to the model's own forward.
 
     `prediction_type` is "epsilon" or "v_prediction". Channels beyond those of x_t are a learned variance and are
-    dropped. Thread-safe, differentiable, and each half compiles. Raises UsageError for another prediction type.
+    dropped. `timestep_scale` times t is what the network sees, for those trained on rescaled timesteps. Thread-safe,
+    differentiable, and each half compiles. Raises UsageError for another prediction type.
     """
 
     def __init__(
@@ -81,12 +82,14 @@ class SplitUNet(Backbone):
         alphas_cumprod: Tensor,
         prediction_type: str = "epsilon",
         card: Card | None = None,
+        timestep_scale: float = 1.0,
     ) -> None:
         super().__init__(alphas_cumprod, card)
         if prediction_type not in ("epsilon", "v_prediction"):
             raise UsageError(f"prediction_type must be 'epsilon' or 'v_prediction'; {prediction_type!r} was given")
         self.unet = unet.eval().requires_grad_(False)
         self.prediction_type = prediction_type
+        self.timestep_scale = timestep_scale
         self.label: Tensor | None = None
 
     def bind(self, **cond: Any) -> "SplitUNet":
@@ -115,13 +118,14 @@ class SplitUNet(Backbone):
         return self.label.to(x_t.device).expand(x_t.shape[0])
 
     def encode_h(self, x_t: Tensor, t: Tensor) -> State:
-        h, temb, skips = encode(self.unet, x_t, t, self._labels(x_t))
+        h, temb, skips = encode(self.unet, x_t, t * self.timestep_scale, self._labels(x_t))
         return State(x_t, t, h, temb, skips)
 
     def decode_h(self, state: State, delta_h: Tensor | None = None) -> Tensor:
         assert state.temb is not None
         h = state.h if delta_h is None else state.h + delta_h
-        prediction = decode(self.unet, h, state.t, state.temb, state.tape)[:, : state.x_t.shape[1]]
+        t = state.t * self.timestep_scale
+        prediction = decode(self.unet, h, t, state.temb, state.tape)[:, : state.x_t.shape[1]]
         if self.prediction_type == "epsilon":
             return prediction
         return to_eps(prediction, state.x_t, interpolate(self.alphas_cumprod, state.t))

@@ -21,7 +21,8 @@ def _class(contract: type, name: str, index: int, **attributes: Any) -> None:
 
 for _card in plugins().cards("backbones"):
     if not _card.needs and _card.facts.get("weights") == "bundled":
-        _class(BackboneContract, _card.name, 0, card=_card.name)
+        _told = {name: _card.facts[name] for name in ("condition", "image_tolerance") if name in _card.facts}
+        _class(BackboneContract, _card.name, 0, card=_card.name, **_told)
 
 for _card in plugins().cards("heads"):
     for _index, _config in enumerate([{}, *VARIANTS.get(_card.name, [])]):

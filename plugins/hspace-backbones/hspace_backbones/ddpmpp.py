@@ -12,7 +12,15 @@ from hspace import Backbone, SplitUNet
 from hspace.cards import Card
 from hspace.schedule import alphas_cumprod
 from hspace.zoo import CARD_FILE
-from hspace_backbones.folders import UNET_CONFIG, read_json, read_schedule, read_unet, unet_folder
+from hspace_backbones.folders import (
+    UNET_CONFIG,
+    first_stage_folder,
+    read_json,
+    read_schedule,
+    read_unet,
+    unet_folder,
+)
+from hspace_backbones.networks import Mends
 
 FACTS: dict[str, Any] = {
     "flip_sin_to_cos": False,
@@ -27,8 +35,16 @@ FACTS: dict[str, Any] = {
 class Patched(SplitUNet):
     """A U-Net on pictures folded into patches: x_0 is (B, 3 p p, H / p, W / p), an exact permutation of the image."""
 
-    def __init__(self, unet: UNet2DModel, alphas_cumprod: Tensor, prediction_type: str, patch: int, card: Card) -> None:
-        super().__init__(unet, alphas_cumprod, prediction_type, card)
+    def __init__(
+        self,
+        unet: UNet2DModel,
+        alphas_cumprod: Tensor,
+        prediction_type: str = "epsilon",
+        patch: int = 1,
+        card: Card | None = None,
+        timestep_scale: float = 1.0,
+    ) -> None:
+        super().__init__(unet, alphas_cumprod, prediction_type, card, timestep_scale)
         self.patch = patch
 
     def image_to_x0(self, image: Tensor) -> Tensor:
@@ -43,16 +59,17 @@ def load(folder: Path, device: str | torch.device = "cpu", dtype: torch.dtype | 
 
     Raises RefusedError when it is one, but damaged or without its schedule.
     """
-    config = read_json(unet_folder(folder) / UNET_CONFIG)
+    config, facts = read_json(unet_folder(folder) / UNET_CONFIG), read_json(folder / CARD_FILE)
+    if facts.get("family", "ddpmpp") != "ddpmpp" or first_stage_folder(folder) is not None:
+        return None
     if config.get("_class_name") != "UNet2DModel" or config.get("flip_sin_to_cos", True):
         return None
-    unet = read_unet(folder, dtype).to(device)
+    unet = read_unet(folder, dtype, Mends.read(facts)).to(device)
     alphas, prediction_type = read_schedule(folder)
-    patch = read_json(folder / CARD_FILE).get("patch", 1)
     x_shape = (unet.config.in_channels, unet.config.sample_size, unet.config.sample_size)
-    facts = {"family": "ddpmpp", "x_shape": x_shape, "h_site": "mid.out"}
-    card = Card(folder.resolve().name, "hspace_backbones.ddpmpp:load", "a DDPM++ folder", facts=facts)
-    return Patched(unet, alphas, prediction_type, patch, card)
+    told = {"family": "ddpmpp", "x_shape": x_shape, "h_site": "mid.out"}
+    card = Card(folder.resolve().name, "hspace_backbones.ddpmpp:load", "a DDPM++ folder", facts=told)
+    return Patched(unet, alphas, prediction_type, facts.get("patch", 1), card)
 
 
 def tiny(device: str | torch.device = "cpu", dtype: torch.dtype | None = None) -> Backbone:

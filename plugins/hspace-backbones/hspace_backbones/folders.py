@@ -8,10 +8,15 @@ import torch
 from diffusers import UNet2DModel
 from torch import Tensor
 
-from hspace.errors import RefusedError
+from hspace.errors import HspaceError, RefusedError
 from hspace.schedule import alphas_cumprod
+from hspace.storage import read_tensors
+from hspace_backbones.networks import Mends, build
 
-UNET_CONFIG = "config.json"
+CONFIG = UNET_CONFIG = "config.json"
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+FIRST_STAGES = ("first_stage", "vqvae", "vae")
+"""Where a first stage may be: our name for it, and the hub's two."""
 SCHEDULER_CONFIG = "scheduler_config.json"
 
 
@@ -31,29 +36,58 @@ def unet_folder(folder: Path) -> Path:
     return folder / "unet" if (folder / "unet").is_dir() else folder
 
 
-def read_unet(folder: Path, dtype: torch.dtype | None) -> UNet2DModel:
-    """The folder's U-Net, strictly loaded from safetensors, in `dtype` (float32 by default).
+def first_stage_folder(folder: Path) -> Path | None:
+    """Where the folder keeps its first stage, None when it has none."""
+    return next((folder / name for name in FIRST_STAGES if (folder / name / CONFIG).is_file()), None)
+
+
+def read_unet(folder: Path, dtype: torch.dtype | None, mends: Mends | None = None) -> UNet2DModel:
+    """The folder's U-Net, mended, strictly loaded from safetensors, in `dtype` (float32 by default).
 
     Raises RefusedError when the weights are missing, damaged, or not those of the config.
     """
-    place = unet_folder(folder)
+    unet: UNet2DModel = read_network(UNet2DModel, unet_folder(folder), dtype, mends)
+    return unet
+
+
+def read_network(cls: type[Any], place: Path, dtype: torch.dtype | None, mends: Mends | None = None) -> Any:
+    """The network of that diffusers class in a folder, as `read_unet` reads it."""
     try:
-        unet, told = UNet2DModel.from_pretrained(
-            place,
-            use_safetensors=True,
-            local_files_only=True,
-            output_loading_info=True,
-            low_cpu_mem_usage=False,  # would need accelerate, and saves nothing for models of this size
-            torch_dtype=dtype or torch.float32,
-        )
+        if mends is not None and mends != Mends():
+            network = _mended(cls, place, mends)
+            return network if dtype is None else network.to(dtype)
+        network, told = _pretrained(cls, place, dtype)
+    except HspaceError:
+        raise
     except Exception as error:  # diffusers raises OSError, ValueError, RuntimeError, SafetensorError
-        raise RefusedError(f"could not read the U-Net in {place}: {' '.join(str(error).split())}") from error
+        what = "U-Net" if cls is UNet2DModel else "first stage"
+        raise RefusedError(f"could not read the {what} in {place}: {' '.join(str(error).split())}") from error
     wrong = [f"{kind} {sorted(keys)[:3]}" for kind, keys in told.items() if keys]
     if wrong:
-        raise RefusedError(f"the weights in {place} are not those of its {UNET_CONFIG}: {'; '.join(wrong)}")
-    if not all(bool(weight.isfinite().all()) for weight in unet.parameters()):
+        raise RefusedError(f"the weights in {place} are not those of its {CONFIG}: {'; '.join(wrong)}")
+    if not all(bool(weight.isfinite().all()) for weight in network.parameters()):
         raise RefusedError(f"the weights in {place} hold values that are not finite (NaN or infinity)")
-    return unet
+    return network
+
+
+def _pretrained(cls: type[Any], place: Path, dtype: torch.dtype | None) -> tuple[Any, dict[str, Any]]:
+    """A network as diffusers reads it, which also knows the old names of the hub's repositories."""
+    network, told = cls.from_pretrained(
+        place,
+        use_safetensors=True,
+        local_files_only=True,
+        output_loading_info=True,
+        low_cpu_mem_usage=False,  # would need accelerate, and saves nothing for models of this size
+        torch_dtype=dtype or torch.float32,
+    )
+    return network, told
+
+
+def _mended(cls: type[Any], place: Path, mends: Mends) -> Any:
+    """A network whose config does not say everything, so that diffusers could not load its weights itself."""
+    network = build(cls, read_json(place / CONFIG), mends)
+    network.load_state_dict(read_tensors(place / WEIGHTS))
+    return network
 
 
 def read_schedule(folder: Path) -> tuple[Tensor, str]:

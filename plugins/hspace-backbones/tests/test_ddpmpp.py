@@ -83,7 +83,9 @@ def test_a_hub_folder_loads_without_a_card_of_ours(tmp_path: Path, layout: str) 
 
 def test_a_folder_of_another_family_is_refused_by_name(tmp_path: Path) -> None:
     unet(flip_sin_to_cos=True).save_pretrained(tmp_path / "unet")
-    with pytest.raises(RefusedError, match=r"no backbone family reads the folder .* \(tried: ddpmpp\)"):
+    with pytest.raises(
+        RefusedError, match=r"no backbone family reads the folder .* \(tried: adm, ddpmpp, iddpm, ldm\)"
+    ):
         load_backbone(tmp_path)
 
 
