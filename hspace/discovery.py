@@ -1,6 +1,7 @@
 """Discovering directions: a finder at work on latents, its finds stored, and a sheet to look at."""
 
 import inspect
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -49,6 +50,7 @@ def discover(
     samples: int = 4,
     seed: int = 0,
     steps: int = 40,
+    name: str | None = None,
     out: Path = Path("hspace-out"),
     device: str | torch.device = "cpu",
     progress: Callable[[str], Callable[[int, int], None]] | None = None,
@@ -56,7 +58,7 @@ def discover(
     """The directions that a finder finds on a backbone, stored in the registry and shown on a sheet in `out`.
 
     The finder works on `samples` latents of the seed, or on the latents that `images` invert to. `config` goes
-    to the finder. The sheet has a row per direction and, for each of several pictures, a column per strength
+    to the finder. `name` is what to call the find in place of the finder's own choice (with -1, -2, ... for more). The sheet has a row per direction and, for each of several pictures, a column per strength
     from the smallest to the largest. `progress(stage)` returns the callback of a stage. Raises NotFoundError
     for an unknown name, UsageError for a config the finder does not take or a need that is not met, HspaceError when
     nothing was found.
@@ -68,12 +70,14 @@ def discover(
     task = Task(x_T=torch.empty(0), steps=steps, seed=seed, progress=stage("finding"))
     task.require(card)
     storage.require_writable(out)
+    if name is not None and not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
+        raise UsageError(f"a direction's name has small letters, digits, - and _; {name!r} was given")
     if not isinstance(backbone, Backbone):
         backbone = load_backbone(backbone or default_backbone(), device=device)
     task = with_latents(task, backbone, images, samples, stage("inverting"))
     directions, folders = [], []
-    for direction in one.find(backbone, task):
-        entry = registry.add(_signed(direction))
+    for index, direction in enumerate(one.find(backbone, task)):
+        entry = registry.add(_signed(direction, f"{name}-{index}" if name and index else name))
         directions.append(Direction.load(entry.folder))
         folders.append(entry.folder)
     if not directions:
@@ -122,10 +126,12 @@ def image_size(backbone: Backbone) -> int:
     return int(backbone.x0_to_image(torch.zeros_like(latents(backbone, 1, 0))).shape[-1])
 
 
-def _signed(direction: Direction) -> Direction:
-    now = datetime.now(UTC).date().isoformat()
-    provenance = direction.meta.provenance.model_copy(update={"hspace": version("hspace"), "date": now})
-    return replace(direction, meta=direction.meta.model_copy(update={"provenance": provenance}))
+def _signed(direction: Direction, name: str | None) -> Direction:
+    """The direction with the date, the version, and the name that was asked for."""
+    meta, now = direction.meta, datetime.now(UTC).date().isoformat()
+    provenance = meta.provenance.model_copy(update={"hspace": version("hspace"), "date": now})
+    id = meta.id if name is None else f"{meta.backbone.id}/{name}.{meta.provenance.finder}"
+    return replace(direction, meta=meta.model_copy(update={"provenance": provenance, "id": id}))
 
 
 def parts(directions: Sequence[Direction]) -> list[Direction]:

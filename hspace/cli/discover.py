@@ -27,6 +27,7 @@ def discover(
     samples: Annotated[int, typer.Option(min=1, help="How many latents to draw where there are no images.")] = 4,
     steps: Annotated[int, typer.Option(min=1, help="Sampling steps.")] = 40,
     seed: Annotated[int, typer.Option(help="The seed of all that is random.")] = 0,
+    name: Annotated[str | None, typer.Option(help="What to call the find [default: the finder's choice].")] = None,
     out: Annotated[Path, typer.Option(help="Where the sheet goes.")] = Path("hspace-out"),
     device: Device = "auto",
     as_json: Json = False,
@@ -38,19 +39,20 @@ def discover(
     from hspace.images import find_images
     from hspace.progress import progress
 
-    name = _finder(unsupervised, finder)
-    config = parse_settings(settings or [], name)
+    chosen = _finder(unsupervised, finder)
+    config = parse_settings(settings or [], chosen)
     config |= {key: value for key, value in (("k", k), ("at", at)) if value is not None}
     places = find_images(images or [])
     with ExitStack() as stack:
         found = discovery.discover(
             backbone,
-            finder=name,
+            finder=chosen,
             config=config,
             images=places,
             samples=samples,
             seed=seed,
             steps=steps,
+            name=name,
             out=out,
             device=pick_device(device),
             progress=lambda what: stack.enter_context(progress(what)),

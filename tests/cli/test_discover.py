@@ -25,6 +25,17 @@ def test_what_it_found_is_in_the_registry_with_a_preview(cli: Cli, found: str) -
     assert cli("verify", found).code == 0
 
 
+def test_a_find_can_be_named(cli: Cli) -> None:
+    answer = cli("discover", "--unsupervised", *QUICK, "--name", "my-find", "--json").json
+    assert [one["id"] for one in answer["directions"]] == [f"{BACKBONE}/my-find.jacobian-svd#{k}" for k in (0, 1)]
+
+
+def test_a_name_that_is_no_name_is_refused(cli: Cli) -> None:
+    answer = cli("discover", "--unsupervised", *QUICK, "--name", "../escape")
+    assert answer.code == 2
+    assert "small letters, digits, - and _; '../escape' was given" in answer.err
+
+
 def test_the_same_seed_gives_the_same_bytes(cli: Cli) -> None:
     def weights(home: str) -> bytes:
         (one, _) = cli("discover", "--unsupervised", *QUICK, "--out", home, "--json").json["directions"]
