@@ -57,11 +57,11 @@ def discover(
 ) -> Discovery:
     """The directions that a finder finds on a backbone, stored in the registry and shown on a sheet in `out`.
 
-    The finder works on `samples` latents of the seed, or on the latents that `images` invert to. `config` goes
-    to the finder. `name` is what to call the find in place of the finder's own choice (with -1, -2, ... for more). The sheet has a row per direction and, for each of several pictures, a column per strength
-    from the smallest to the largest. `progress(stage)` returns the callback of a stage. Raises NotFoundError
-    for an unknown name, UsageError for a config the finder does not take or a need that is not met, HspaceError when
-    nothing was found.
+    The finder works on `samples` latents of the seed, or on the latents that `images` invert to. `config` goes to
+    the finder. `name` is what to call the find in place of the finder's own choice (with -1, -2, ... for more).
+    The sheet has a row per direction and, for each of several pictures, a column per strength from the smallest to
+    the largest. `progress(stage)` returns the callback of a stage. Raises NotFoundError for an unknown name,
+    UsageError for a config the finder does not take or a need that is not met, HspaceError when nothing was found.
     """
     started = time.perf_counter()
     card = plugins().find("finders", finder)
