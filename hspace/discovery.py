@@ -28,6 +28,7 @@ UNSUPERVISED = "jacobian-svd"
 """The finder that needs nothing, used when none is named."""
 SHEET_STEPS = 20
 SHEET_IMAGES = 3
+SMALLEST_TILE, LARGEST_TILE = 64, 128
 PREVIEW = "preview.png"
 
 
@@ -67,7 +68,8 @@ def discover(
     card = plugins().find("finders", finder)
     one = build_finder(finder, config or {})
     stage = progress or (lambda _: lambda done, total: None)
-    task = Task(x_T=torch.empty(0), steps=steps, seed=seed, progress=stage("finding"))
+    nothing = torch.empty(0)  # until the backbone is there: needs are checked before any weight is read
+    task = Task(x_T=nothing, steps=steps, seed=seed, x_0=nothing if images else None, progress=stage("finding"))
     task.require(card)
     storage.require_writable(out)
     if name is not None and not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
@@ -166,7 +168,9 @@ def draw_sheet(
         labels.append(direction.id.rpartition("/")[2] if direction.component is None else f"#{direction.component}")
         columns = [f"{low:+.3g}", f"{low / 2:+.3g}", "0", f"{high / 2:+.3g}", f"{high:+.3g}"]
         callback(done, len(singles))
-    return contact_sheet(rows, labels, columns, ", ".join(direction.meta.id for direction in directions))
+    title = ", ".join(direction.meta.id for direction in directions)
+    tile = min(max(plain[0].width, SMALLEST_TILE), LARGEST_TILE)
+    return contact_sheet(rows, labels, columns, title, tile)
 
 
 def _pictures(backbone: Backbone, x_0: Tensor) -> list[Image.Image]:
