@@ -22,6 +22,7 @@ from hspace_backbones.layers import official_shapes
 from hspace_backbones.published import published
 
 from .conftest import Cli
+from .test_kill import HSPACE, killed_once
 
 SHARED = Path(__file__).parents[3] / "shared" / "parity"
 TINY = sorted(path for path in SHARED.glob("*-tiny.safetensors") if not path.name.startswith("asyrp"))
@@ -310,6 +311,20 @@ def test_a_write_that_fails_leaves_nothing(
     assert answer.code == 1
     assert "No space left on device; nothing was written" in answer.err
     assert list((tmp_path / "place").iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is a Unix signal")
+def test_a_killed_conversion_leaves_no_folder_and_runs_again(
+    cli: Cli, tmp_path: Path, described: Callable[..., Path]
+) -> None:
+    args = {**ARGS, "model_channels": 96}
+    torch.save(random_weights(args), tmp_path / "model.pt")
+    place = tmp_path / "place"
+    call = arguments(tmp_path / "model.pt", described(args=args), place / "out")
+    killed_once([*HSPACE, *call], place, ".hspace-*")
+    assert not (place / "out").exists()
+    assert cli(*call).code == 0
+    assert load_backbone(place / "out").card is not None
 
 
 @pytest.mark.parametrize(

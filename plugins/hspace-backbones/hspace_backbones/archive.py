@@ -72,7 +72,7 @@ def check_archive(path: Path) -> None:
 
 def _unsafe(name: str) -> bool:
     parts = re.split(r"[/\\]", name)
-    return not name or "\0" in name or "\\" in name or name.startswith("/") or ":" in parts[0] or ".." in parts
+    return not name or "\0" in name or "\\" in name or name.startswith("/") or name[1:2] == ":" or ".." in parts
 
 
 def _torch(path: Path, mmap: bool) -> Any:

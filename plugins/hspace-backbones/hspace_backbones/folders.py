@@ -11,10 +11,12 @@ from torch import Tensor
 from hspace.errors import HspaceError, RefusedError
 from hspace.schedule import alphas_cumprod
 from hspace.storage import read_tensors
+from hspace_backbones.archive import check_archive
 from hspace_backbones.networks import Mends, build
 
 CONFIG = UNET_CONFIG = "config.json"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
+ARCHIVED = "diffusion_pytorch_model.bin"
 FIRST_STAGES = ("first_stage", "vqvae", "vae")
 """Where a first stage may be: our name for it, and the hub's two."""
 SCHEDULER_CONFIG = "scheduler_config.json"
@@ -71,10 +73,16 @@ def read_network(cls: type[Any], place: Path, dtype: torch.dtype | None, mends: 
 
 
 def _pretrained(cls: type[Any], place: Path, dtype: torch.dtype | None) -> tuple[Any, dict[str, Any]]:
-    """A network as diffusers reads it, which also knows the old names of the hub's repositories."""
+    """A network as diffusers reads it, which also knows the old names of the hub's repositories.
+
+    Some of those have torch's archives only: they are looked at first, and diffusers reads nothing but tensors.
+    """
+    archived = (place / ARCHIVED).is_file() and not list(place.glob("*.safetensors*"))
+    if archived:
+        check_archive(place / ARCHIVED)
     network, told = cls.from_pretrained(
         place,
-        use_safetensors=True,
+        use_safetensors=not archived,
         local_files_only=True,
         output_loading_info=True,
         low_cpu_mem_usage=False,  # would need accelerate, and saves nothing for models of this size

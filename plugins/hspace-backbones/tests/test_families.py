@@ -1,15 +1,17 @@
 """iDDPM, ADM and LDM: the contracts, and the folders they are loaded from."""
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from diffusers import DDIMScheduler
+from diffusers.models.attention_processor import Attention, AttnProcessor
 from safetensors.torch import load_file, save_file
 
-from hspace import load_backbone
+from hspace import SplitUNet, load_backbone
 from hspace.errors import RefusedError
 from hspace.testing import BackboneContract
 from hspace_backbones import adm, ddpmpp, iddpm, ldm
@@ -85,6 +87,45 @@ def test_the_hubs_old_names_of_attentions_are_understood(tmp_path: Path) -> None
         save_file(weights, path, {"format": "pt"})
     x_t, t = torch.randn(1, 3, 8, 8), torch.tensor([10.0])
     torch.testing.assert_close(load_backbone(folder)(x_t, t), tiny(x_t, t))
+
+
+def archived(folder: Path) -> Path:
+    """Rewrites a folder's weights as torch archives, as old repositories of the hub have them."""
+    for path in folder.rglob("*.safetensors"):
+        torch.save(load_file(path), path.with_suffix(".bin"))
+        path.unlink()
+    return folder
+
+
+@torch.no_grad()
+def test_a_hub_folder_of_torch_archives_loads(tmp_path: Path) -> None:
+    tiny = ldm.tiny()
+    x_t, t = torch.randn(1, 3, 8, 8), torch.tensor([10.0])
+    torch.testing.assert_close(load_backbone(archived(save(tmp_path / "ldm-hub", tiny)))(x_t, t), tiny(x_t, t))
+
+
+def test_a_hub_folder_of_compressed_archives_is_refused(tmp_path: Path) -> None:
+    folder = archived(save(tmp_path / "ldm-hub", ldm.tiny()))
+    path = folder / "unet" / "diffusion_pytorch_model.bin"
+    with zipfile.ZipFile(path) as archive:
+        members = [(member.filename, archive.read(member)) for member in archive.infolist()]
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members:
+            archive.writestr(name, data)
+    with pytest.raises(RefusedError, match="compressed or encrypted member"):
+        load_backbone(folder)
+
+
+@torch.no_grad()
+def test_the_heads_hold_whatever_processor_the_attentions_have() -> None:
+    tiny = iddpm.tiny()
+    assert isinstance(tiny, SplitUNet)
+    x_t, t = torch.randn(1, 3, 16, 16), torch.tensor([100.0])
+    eps = tiny(x_t, t)
+    for module in tiny.unet.modules():
+        if isinstance(module, Attention):
+            module.set_processor(AttnProcessor())
+    torch.testing.assert_close(tiny(x_t, t), eps, atol=1e-5, rtol=1e-5)
 
 
 @torch.no_grad()
