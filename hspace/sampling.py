@@ -44,7 +44,7 @@ def latents(backbone: Backbone, n: int, seed: int) -> Tensor:
 
 
 def predict_x0(x_t: Tensor, eps: Tensor, a_t: float) -> Tensor:
-    """P_t, the x_0 that eps predicts: (x_t - sqrt(1 - a_t) eps) / sqrt(a_t) (DDIM, eq. 9)."""
+    """P_t, the x_0 that eps predicts: (x_t - sqrt(1 - a_t) eps) / sqrt(a_t), the first part of DDIM's eq. 12."""
     return (x_t - sqrt(1 - a_t) * eps) / sqrt(a_t)
 
 
@@ -98,7 +98,7 @@ def invert(
     generation will ask it; each time costs one call a step. With any, every step of generation is undone, its last
     jump to the clean picture included. 0 is the published inversion, which takes the picture for the sample at the
     first timestep: one call a step, and some 13 dB worse on the toy faces.
-    Source: Song et al., DDIM, section 4.3; Kwon et al., Asyrp (the walk); the refinement solves DDIM's step for x_t.
+    Source: Song et al., DDIM, eq. 14 run backwards; Kwon et al., Asyrp (the walk); the refinement solves DDIM's step for x_t.
     """
     T = len(backbone.alphas_cumprod)
     undone = [(t_next, t) for t, t_next in reversed(generation(sequence, steps, T))]
@@ -187,7 +187,7 @@ def edit(
     uses the edited one for both. Below t_boost the steps are stochastic (eta = 1, quality boosting). t_edit and
     t_boost default to what each direction was found with. A picture all of whose strengths are 0 comes out bit
     for bit as from `sample`. Costs one encoder pass a step, and a second decoder pass inside the window only.
-    Raises RefusedError for a direction of another backbone. Source: Kwon et al., Asyrp, sections 3 and 4.
+    Raises RefusedError for a direction of another backbone. Source: Kwon et al., Asyrp.
     """
     active = [one if isinstance(one, Edit) else Edit.along(one[0], one[1], backbone) for one in edits]
     active = [one for one in active if bool(one.moves(x_T).any())]

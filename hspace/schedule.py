@@ -20,8 +20,8 @@ def alphas_cumprod(
 ) -> Tensor:
     """alphas_cumprod (T,) float64 of a beta schedule, by the names that diffusers gives them.
 
-    "linear" (Ho et al., DDPM, section 4), "scaled_linear" (latent diffusion: linear in sqrt(beta)),
-    "squaredcos_cap_v2" (Nichol and Dhariwal, Improved DDPM, eq. 17, betas capped at 0.999).
+    "linear" (Ho et al., DDPM), "scaled_linear" (latent diffusion: linear in sqrt(beta)),
+    "squaredcos_cap_v2" (Nichol and Dhariwal, Improved DDPM, betas capped at 0.999).
     Raises NotFoundError for another name.
     """
     if beta_schedule == "linear":

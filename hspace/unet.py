@@ -62,7 +62,7 @@ def decode(unet: "UNet2DModel", h: Tensor, t: Tensor, temb: Tensor, skips: Skips
 def to_eps(prediction: Tensor, x_t: Tensor, alphas_cumprod: Tensor) -> Tensor:
     """eps from a v-prediction: eps = sqrt(a) v + sqrt(1 - a) x_t, with alphas_cumprod (B,) at the state's t.
 
-    Source: Salimans and Ho, Progressive Distillation, appendix D.
+    Source: Salimans and Ho, Progressive Distillation.
     """
     a = alphas_cumprod.reshape(-1, 1, 1, 1)
     return a.sqrt().to(x_t.dtype) * prediction + (1 - a).sqrt().to(x_t.dtype) * x_t

@@ -13,7 +13,7 @@ class LatentUNet(SplitUNet):
 
     A VQModel encodes to what it has not quantised yet and quantises as it decodes; an AutoencoderKL encodes to the
     mean of its posterior.
-    Source: Rombach et al., High-Resolution Image Synthesis with Latent Diffusion Models, section 3.1.
+    Source: Rombach et al., High-Resolution Image Synthesis with Latent Diffusion Models.
     """
 
     def __init__(

@@ -15,7 +15,7 @@ FORMS = {"pesser": 1e-6, "openai": 1e-5}
 class DeltaBlock(Head):
     """delta_h = W2 SiLU(GN(W1 h + b1 + Wt SiLU(temb) + bt)) + b2; the openai form reads SiLU(GN(h)) in place of h.
 
-    W1 and W2 are 1x1 convolutions. `time=False` leaves the term of temb out. Source: Kwon et al., Asyrp, figure 3
+    W1 and W2 are 1x1 convolutions. `time=False` leaves the term of temb out. Source: Kwon et al., Asyrp,
     and the released checkpoints (DDPM++ ones are of the pesser form, iDDPM and ADM ones of the openai form).
     """
 

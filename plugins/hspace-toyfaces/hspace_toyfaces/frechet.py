@@ -12,7 +12,7 @@ def frechet_distance(features: Tensor, others: Tensor) -> float:
     """|m_1 - m_2|^2 + tr(C_1 + C_2 - 2 (C_1 C_2)^(1/2)) of the Gaussians fitted to features (N, D) and others (M, D).
 
     Computed in float64. The number depends on N and M: give the value that N fresh real pictures reach beside it.
-    Source: Dowson and Landau 1982, eq. 4; Heusel et al. 2017, eq. 6. Raises UsageError for less than two rows, or
+    Source: Dowson and Landau 1982; Heusel et al. 2017. Raises UsageError for less than two rows, or
     different D.
     """
     if min(len(features), len(others)) < 2 or features.shape[1] != others.shape[1]:

@@ -12,7 +12,7 @@ EDM_MEAN, EDM_STD = -1.2, 1.2
 def diffuse(x_0: Tensor, eps: Tensor, a_t: Tensor) -> tuple[Tensor, Tensor]:
     """x_t = sqrt(a) x_0 + sqrt(1 - a) eps and v = sqrt(a) eps - sqrt(1 - a) x_0, with a = alphas_cumprod (B,).
 
-    Source: Salimans and Ho, Progressive Distillation, section 4.
+    Source: Salimans and Ho, Progressive Distillation.
     """
     a = a_t.to(x_0).reshape(-1, 1, 1, 1)
     signal, noise = a.sqrt(), (1 - a).sqrt()
