@@ -98,7 +98,8 @@ def invert(
     generation will ask it; each time costs one call a step. With any, every step of generation is undone, its last
     jump to the clean picture included. 0 is the published inversion, which takes the picture for the sample at the
     first timestep: one call a step, and some 13 dB worse on the toy faces.
-    Source: Song et al., DDIM, eq. 14 run backwards; Kwon et al., Asyrp (the walk); the refinement solves DDIM's step for x_t.
+    Source: Song et al., DDIM, eq. 14 run backwards; Kwon et al., Asyrp (the walk). The refinement solves DDIM's own
+    step for x_t.
     """
     T = len(backbone.alphas_cumprod)
     undone = [(t_next, t) for t, t_next in reversed(generation(sequence, steps, T))]
