@@ -1,5 +1,7 @@
 """A unit for strength: how long a shift of h must be to change pictures by a given amount."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -15,8 +17,10 @@ ROUNDS = 2
 
 
 @torch.no_grad()
-def unit(backbone: Backbone, head: Head, x_T: Tensor, *, t_edit: int, steps_found: int, longest: float) -> float:
-    """The strength, at most `longest`, at which the head's edit changes the pictures of x_T (B, C, H, W) by CHANGE.
+def units(
+    backbone: Backbone, heads: Sequence[Head], x_T: Tensor, *, t_edit: int, steps_found: int, longest: float
+) -> list[float]:
+    """The strength of each head, at most `longest`, at which it changes the pictures of x_T (B, C, H, W) by CHANGE.
 
     The change is the mean of both signs'. Pictures do not change in strict proportion to the strength, so it is
     found in a few rounds, each of which takes them to.
@@ -24,10 +28,13 @@ def unit(backbone: Backbone, head: Head, x_T: Tensor, *, t_edit: int, steps_foun
     n = len(x_T)
     plain = backbone.x0_to_image(sample(backbone, x_T, steps=STEPS)).repeat(2, 1, 1, 1)
     signs = torch.tensor([1.0] * n + [-1.0] * n)
-    strength = longest / 4
-    for _ in range(ROUNDS):
-        edits = [Edit(head, strength * signs, t_edit, steps_found)]
-        pictures = backbone.x0_to_image(edit(backbone, x_T.repeat(2, 1, 1, 1), edits, steps=STEPS))
-        change = float((pictures - plain).square().mean().sqrt())
-        strength = longest if change == 0 else min(strength * CHANGE / change, longest)
-    return strength
+    strengths = []
+    for head in heads:
+        strength = longest / 4
+        for _ in range(ROUNDS):
+            edits = [Edit(head, strength * signs, t_edit, steps_found)]
+            pictures = backbone.x0_to_image(edit(backbone, x_T.repeat(2, 1, 1, 1), edits, steps=STEPS))
+            change = float((pictures - plain).square().mean().sqrt())
+            strength = longest if change == 0 else min(strength * CHANGE / change, longest)
+        strengths.append(strength)
+    return strengths

@@ -28,7 +28,6 @@ UNSUPERVISED = "jacobian-svd"
 """The finder that needs nothing, used when none is named."""
 SHEET_STEPS = 20
 SHEET_IMAGES = 3
-SMALLEST_TILE, LARGEST_TILE = 64, 128
 PREVIEW = "preview.png"
 
 
@@ -169,8 +168,7 @@ def draw_sheet(
         columns = [f"{low:+.3g}", f"{low / 2:+.3g}", "0", f"{high / 2:+.3g}", f"{high:+.3g}"]
         callback(done, len(singles))
     title = ", ".join(direction.meta.id for direction in directions)
-    tile = min(max(plain[0].width, SMALLEST_TILE), LARGEST_TILE)
-    return contact_sheet(rows, labels, columns, title, tile)
+    return contact_sheet(rows, labels, columns, title)
 
 
 def _pictures(backbone: Backbone, x_0: Tensor) -> list[Image.Image]:

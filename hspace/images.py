@@ -21,6 +21,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 MAX_PIXELS = 64_000_000
 """Larger pictures are refused by their header, before a byte of them is decoded."""
+SMALLEST_TILE, LARGEST_TILE = 64, 128
 MIN_SIDE = 16
 """Smaller pictures hold nothing to edit."""
 
@@ -127,12 +128,13 @@ def contact_sheet(
     row_labels: Sequence[str],
     column_labels: Sequence[str] = (),
     title: str = "",
-    tile: int = 96,
 ) -> Image.Image:
     """A sheet of pictures: each row is a list of groups, each group a list of pictures standing close together.
 
-    Row labels stand at the left, column labels over each picture of every group, the title on top.
+    Row labels stand at the left, column labels over each picture of every group, the title on top. Pictures keep their
+    own size, from 64 to 128 pixels.
     """
+    tile = min(max(rows[0][0][0].width, SMALLEST_TILE), LARGEST_TILE)
     gap, between, margin = 2, 14, 16
     font, small, bold = (ImageFont.load_default(size) for size in (15, 12, 19))
     groups = max(len(row) for row in rows)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from hspace import Backbone, Direction, Finder, Task
 from hspace.building import build_head
-from hspace.calibration import CHANGE, unit
+from hspace.calibration import CHANGE, units
 from hspace.errors import HspaceError, UsageError
 from hspace.meta import Measurement, Provenance, Scope, Strength
 from hspace.sampling import ddim_step
@@ -93,12 +93,13 @@ class JacobianFinder(Finder):
         with torch.no_grad():
             longest = float(backbone.encode_h(x_t, _at(t, x_t)).h.norm()) / 2
         vectors = U[:, None].float().cpu()
-        lengths = []
-        for component in range(len(vectors)):
-            config = {"timesteps": [t], "components": len(vectors), "component": component}
-            head = build_head(backbone, "table", config, {"vectors": vectors})
-            probes, window = task.x_T[:PROBES], {"t_edit": self.t_edit, "steps_found": task.steps}
-            lengths.append(unit(backbone, head, probes, **window, longest=longest))
+        config = {"timesteps": [t], "components": len(vectors)}
+        heads = [
+            build_head(backbone, "table", {**config, "component": component}, {"vectors": vectors})
+            for component in range(len(vectors))
+        ]
+        window = {"t_edit": self.t_edit, "steps_found": task.steps}
+        lengths = units(backbone, heads, task.x_T[:PROBES], **window, longest=longest)
         return vectors * torch.tensor(lengths).reshape(-1, 1, 1, 1, 1)
 
     def _config(self, sample: int, t: int, svd: JacobianSVD) -> dict[str, object]:
