@@ -27,7 +27,7 @@ class Settings:
     t_boost: int | None = None
     fixed_point: int = 1
     seed: int = 0
-    symmetric: bool = False
+    symmetric: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,9 @@ def edit_files(
     output in the way, UsageError when two inputs would share an output, HspaceError when `out` cannot be written.
     """
     settings = settings or Settings()
+    names = [direction.id for direction, _ in directions]
+    if len(set(names)) < len(names):
+        raise UsageError(f"a direction was given twice: {', '.join(names)}; add its strengths up instead")
     for path in images:
         open_image(path)
     jobs = _plan(images, directions, out, settings, sweep, backbone)
@@ -80,7 +83,6 @@ def edit_files(
         _run(backbone, waiting[start : start + batch], directions, settings)
         if callback is not None:
             callback(min(start + batch, len(waiting)), len(waiting))
-    names = [direction.id for direction, _ in directions]
     return [Output(job.input, job.output, dict(zip(names, job.strengths, strict=True)), job in ready) for job in jobs]
 
 
@@ -123,9 +125,10 @@ def _refuse_collisions(jobs: Sequence[_Job], force: bool) -> None:
     inputs = {job.input.resolve() for job in jobs}
     outputs: dict[Path, Path] = {}
     for job in jobs:
-        other = outputs.setdefault(job.output, job.input)
-        if other != job.input:
-            raise UsageError(f"{other} and {job.input} would both be written to {job.output}; edit them one by one")
+        if job.output in outputs:
+            both = " and ".join(map(str, dict.fromkeys([outputs[job.output], job.input])))
+            raise UsageError(f"{both} would be written to {job.output} twice; edit fewer at a time, or sweep wider")
+        outputs[job.output] = job.input
         if job.output.resolve() in inputs:
             raise RefusedError(f"{job.output} is one of the inputs; choose another folder with --out")
         if job.output.exists() and not force and read_note(job.output) != job.note:

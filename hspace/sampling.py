@@ -9,6 +9,7 @@ from torch import Tensor
 
 from hspace.backbone import Backbone, State
 from hspace.direction import Direction
+from hspace.errors import UsageError
 from hspace.fingerprint import x_shape
 from hspace.head import Head
 from hspace.schedule import Pair, alpha_at, generation, inversion
@@ -97,7 +98,7 @@ def invert(
     `fixed_point` is how many times each step is refined by asking the network at the step's noisy end, where
     generation will ask it; each time costs one call a step. With any, every step of generation is undone, its last
     jump to the clean picture included. 0 is the published inversion, which takes the picture for the sample at the
-    first timestep: one call a step, and some 13 dB worse on the toy faces.
+    first timestep: one call a step, and 10 to 12 dB worse on the toy faces.
     Source: Song et al., DDIM, eq. 14 run backwards; Kwon et al., Asyrp (the walk). The refinement solves DDIM's own
     step for x_t.
     """
@@ -167,6 +168,14 @@ class Edit:
         return (torch.as_tensor(self.strength) != 0).expand(x_t.shape[0]).to(x_t.device)
 
 
+def _found_symmetric(directions: Sequence[Direction]) -> bool:
+    modes = {direction.meta.mode: direction.id for direction in directions}
+    if len(modes) > 1:
+        found = " and ".join(f"{id!r} {mode}" for mode, id in modes.items())
+        raise UsageError(f"the directions were found in different modes, {found}; say which to use with symmetric")
+    return "symmetric" in modes
+
+
 @torch.no_grad()
 def edit(
     backbone: Backbone,
@@ -177,7 +186,7 @@ def edit(
     sequence: str = "asyrp",
     t_edit: int | None = None,
     t_boost: int | None = None,
-    symmetric: bool = False,
+    symmetric: bool | None = None,
     noise: Noise | None = None,
     callback: Callback | None = None,
 ) -> Tensor:
@@ -185,13 +194,16 @@ def edit(
 
     In the window t >= t_edit the network's h is shifted by the sum of the directions' delta_h, all of which see
     the unedited h. The predicted x_0 uses the edited eps, the direction to x_t the original one; `symmetric`
-    uses the edited one for both. Below t_boost the steps are stochastic (eta = 1, quality boosting). t_edit and
-    t_boost default to what each direction was found with. A picture all of whose strengths are 0 comes out bit
-    for bit as from `sample`. Costs one encoder pass a step, and a second decoder pass inside the window only.
-    Raises RefusedError for a direction of another backbone. Source: Kwon et al., Asyrp.
+    uses the edited one for both. Below t_boost the steps are stochastic (eta = 1, quality boosting). t_edit,
+    t_boost and the mode default to what each direction was found with. A picture all of whose strengths are 0 comes
+    out bit for bit as from `sample`. Costs one encoder pass a step, and a second decoder pass inside the window only.
+    Raises RefusedError for a direction of another backbone, UsageError for directions of different modes.
+    Source: Kwon et al., Asyrp.
     """
     active = [one if isinstance(one, Edit) else Edit.along(one[0], one[1], backbone) for one in edits]
     active = [one for one in active if bool(one.moves(x_T).any())]
+    if symmetric is None:
+        symmetric = _found_symmetric([one[0] for one in edits if not isinstance(one, Edit)])
     if t_boost is None:
         t_boost = max((one[0].meta.t_boost or 0 for one in edits if not isinstance(one, Edit)), default=0)
     edited = torch.stack([one.moves(x_T) for one in active]).any(dim=0) if active else None

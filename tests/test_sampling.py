@@ -8,6 +8,7 @@ from toys import Constant, Counting, basis, toy
 from unets import noise, unet
 
 from hspace import Backbone, Card, SplitUNet, edit, invert, sample
+from hspace.errors import UsageError
 from hspace.meta import Scope
 from hspace.sampling import Edit, ddim_step, gaussian, predict_x0
 from hspace.schedule import alpha_at, alphas_cumprod, generation, inversion
@@ -262,3 +263,21 @@ def test_every_step_is_called_back() -> None:
     seen.clear()
     invert(backbone, x_t, steps=STEPS, fixed_point=0, callback=see)
     assert seen == [(done, STEPS - 1) for done in range(1, STEPS)]
+
+
+def test_a_direction_is_used_in_the_mode_it_was_found_in_unless_another_is_said() -> None:
+    backbone, x_t, _ = real()
+    found = basis(backbone, mode="symmetric")
+
+    def x_0(symmetric: bool | None) -> Tensor:
+        return edit(backbone, x_t, [(found, 1.0)], steps=STEPS, symmetric=symmetric)
+
+    assert torch.equal(x_0(None), x_0(True))
+    assert not torch.equal(x_0(None), x_0(False))
+
+
+def test_directions_of_different_modes_are_refused() -> None:
+    backbone, x_t, _ = real()
+    found = [(basis(backbone, what=mode, mode=mode), 1.0) for mode in ("symmetric", "asymmetric")]
+    with pytest.raises(UsageError, match="found in different modes"):
+        edit(backbone, x_t, found, steps=STEPS)

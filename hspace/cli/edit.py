@@ -6,7 +6,10 @@ from typing import Annotated, Any
 import typer
 
 from hspace.cli.output import BackboneName, Device, Json, pick_device, print_json, print_table, say
-from hspace.errors import UsageError
+from hspace.errors import RefusedError, UsageError
+
+SHEET = "sheet"
+"""What a sweep's sheet carries in place of a recipe, so that only a sheet is written over."""
 
 
 def register(cli: typer.Typer) -> None:
@@ -22,7 +25,10 @@ def edit(
     t_edit: Annotated[int | None, typer.Option(help="Edit from this timestep up [default: the direction's].")] = None,
     t_boost: Annotated[int | None, typer.Option(help="Add noise below here [default: the direction's].")] = None,
     fixed_point: Annotated[int, typer.Option(min=0, help="Refinements per inversion step; 0 as published.")] = 1,
-    symmetric: Annotated[bool, typer.Option("--symmetric", help="Use the edited eps for both terms.")] = False,
+    symmetric: Annotated[
+        bool | None,
+        typer.Option("--symmetric/--asymmetric", help="The edited eps for both terms, or for x_0 alone."),
+    ] = None,
     sweep: Annotated[str | None, typer.Option(help="FROM:TO:COUNT, factors on all strengths, as in -2:2:5.")] = None,
     seed: Annotated[int, typer.Option(help="The seed of the boost's noise.")] = 0,
     batch: Annotated[int, typer.Option(min=1, help="Pictures at a time.")] = 8,
@@ -33,7 +39,7 @@ def edit(
 ) -> None:
     """Edit pictures along directions; a rerun skips what is done and unchanged."""
     from hspace.editing import Settings, edit_files, sweep_sheet
-    from hspace.images import find_images, save_picture
+    from hspace.images import find_images, read_note, save_picture
     from hspace.loading import load_backbone, load_direction
     from hspace.progress import progress
 
@@ -44,14 +50,17 @@ def edit(
     weighed = [(one, one.meta.strength.default if strength is None else strength) for one, strength in loaded]
     model = load_backbone(backbone or weighed[0][0].meta.backbone.id, device=pick_device(device))
     settings = Settings(steps, t_edit, t_boost, fixed_point, seed, symmetric)
+    sheet = out / "sweep.png"
+    if factors and sheet.exists() and not force and read_note(sheet) != SHEET:
+        raise RefusedError(f"{sheet} exists and is another picture; choose another --out, or use --force")
     with progress("editing", quiet=as_json) as callback:
         outputs = edit_files(
             model, files, weighed, out, settings=settings, sweep=factors, force=force, batch=batch, callback=callback
         )
     answer: dict[str, Any] = {"outputs": [_row(one) for one in outputs]}
     if factors:
-        answer["sheet"] = str(out / "sweep.png")
-        save_picture(out / "sweep.png", sweep_sheet(outputs, factors))
+        answer["sheet"] = str(sheet)
+        save_picture(sheet, sweep_sheet(outputs, factors), SHEET)
     if as_json:
         print_json(answer)
         return

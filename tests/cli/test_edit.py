@@ -88,7 +88,27 @@ def test_two_inputs_that_would_share_an_output_are_refused(cli: Cli, found: str,
     Image.open(face).save(other)
     answer = cli("edit", face, other, "--direction", f"{found}#0", *STEPS)
     assert answer.code == 2
-    assert "would both be written to" in answer.err
+    assert "would be written to hspace-out/edit/face.png twice" in answer.err
+
+
+def test_factors_that_would_share_an_output_are_refused(cli: Cli, found: str, face: Path) -> None:
+    answer = cli("edit", face, "--direction", f"{found}#0", "--sweep", "1:1.0001:2", *STEPS)
+    assert answer.code == 2
+    assert "twice" in answer.err
+
+
+def test_a_direction_given_twice_is_refused(cli: Cli, found: str, face: Path) -> None:
+    answer = cli("edit", face, "--direction", f"{found}#0", "--direction", f"{found}#0=2", *STEPS)
+    assert answer.code == 2
+    assert "given twice" in answer.err
+
+
+def test_a_sheet_never_takes_the_place_of_another_picture(cli: Cli, found: str, face: Path) -> None:
+    Path("kept").mkdir()
+    Image.open(face).save("kept/sweep.png")
+    answer = cli("edit", face, "--direction", f"{found}#0", "--sweep", "-1:1:3", *STEPS, "--out", "kept")
+    assert answer.code == 3
+    assert [path.name for path in Path("kept").iterdir()] == ["sweep.png"]
 
 
 def test_an_input_is_never_overwritten(cli: Cli, found: str, face: Path) -> None:
