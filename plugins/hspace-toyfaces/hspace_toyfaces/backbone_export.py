@@ -6,11 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from hspace.errors import NotFoundError, RefusedError
 from hspace.storage import write_bytes
-from hspace_toyfaces.backbone_training import build_unet
+from hspace_toyfaces.architectures import SCHEDULES
+from hspace_toyfaces.backbone_training import BackboneLearner
 from hspace_toyfaces.checkpoint import CHECKPOINT, Checkpoint, load_checkpoint
-from hspace_toyfaces.learner import part
 from hspace_toyfaces.recipes import BackboneRecipe
 from hspace_toyfaces.training_plots import draw_losses
 
@@ -30,36 +32,42 @@ def export(run: Path, out: Path) -> None:
     if checkpoint.facts["recipe"].get("kind") != "backbone":
         raise RefusedError(f"{run} trains a {checkpoint.facts['recipe'].get('kind')}, not a backbone")
     recipe = BackboneRecipe.model_validate(checkpoint.facts["recipe"])
-    unet = build_unet(recipe)
-    unet.load_state_dict(part(checkpoint.tensors, "ema"))
-    unet.half().save_pretrained(out / "unet")
-    (out / "unet" / WEIGHTS).chmod(0o644)  # diffusers leaves it readable by its owner alone
-    scheduler = DDPMScheduler(
-        num_train_timesteps=1000, beta_start=1e-4, beta_end=0.02, beta_schedule="linear",
-        prediction_type="v_prediction", clip_sample=False,
-    )  # fmt: skip
+    learner = BackboneLearner(recipe, checkpoint.facts["seed"], torch.device("cpu"), run.parent)
+    learner.restore(checkpoint.tensors)
+    write_network(learner.ema, out / "unet")
+    if learner.first_stage is not None:
+        write_network(learner.first_stage, out / "first_stage")
+    betas = SCHEDULES[recipe.family]
+    scheduler = DDPMScheduler(num_train_timesteps=1000, **betas, prediction_type="v_prediction", clip_sample=False)
     scheduler.save_pretrained(out / "scheduler")
     draw_losses(checkpoint.facts["log"], out / "loss.png")
-    write_card(out, backbone_card(recipe, checkpoint))
+    write_card(out, backbone_card(learner, checkpoint))
 
 
-def backbone_card(recipe: BackboneRecipe, checkpoint: Checkpoint) -> dict[str, Any]:
+def write_network(network: Any, folder: Path) -> None:
+    """Writes a network as diffusers saves it, in half precision."""
+    network.half().save_pretrained(folder)
+    (folder / WEIGHTS).chmod(0o644)  # diffusers leaves it readable by its owner alone
+
+
+def backbone_card(learner: BackboneLearner, checkpoint: Checkpoint) -> dict[str, Any]:
     """The facts of a backbone's `card.json`, without any measurement."""
-    side = recipe.image_size // recipe.patch
+    recipe, (_, side, _) = learner.recipe, learner.x_shape
     bottleneck = side >> (len(recipe.channels) - 1)
     unfinished = f" (preliminary: {checkpoint.step} of {recipe.steps} steps)" if checkpoint.step < recipe.steps else ""
     return {
         "format": 1,
         "name": recipe.name,
-        "family": "ddpmpp",
+        "family": recipe.family,
         "summary": recipe.summary + unfinished,
         "image_size": recipe.image_size,
         "patch": recipe.patch,
-        "x_shape": [3 * recipe.patch**2, side, side],
+        "x_shape": list(learner.x_shape),
         "h_shape": [recipe.channels[-1], bottleneck, bottleneck],
         "h_site": "mid.out",
         "licence": LICENCE,
         "source": f"trained by hspace toyfaces train-backbone {recipe.name}",
+        **({"scale_factor": learner.scale} if learner.first_stage is not None else {}),
         "training": training_facts(checkpoint, recipe.batch),
         "metrics": [],
     }

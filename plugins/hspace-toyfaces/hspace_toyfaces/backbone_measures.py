@@ -32,7 +32,7 @@ def measure(folder: Path, regressor: Path | None = None) -> list[Metric]:
     """The figures of an exported backbone, which are written into its card; draws `samples.png` as well.
 
     Frechet distance of the regressor's features, generated faces against renders; its floor, fresh renders in
-    place of the generated; PSNR in dB of inversion and back.
+    place of the generated; PSNR in dB of inversion and back, and of a first stage where there is one.
     """
     card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     size = card["image_size"]
@@ -49,6 +49,11 @@ def measure(folder: Path, regressor: Path | None = None) -> list[Metric]:
         psnr = round_trip(backbone, fresh[:INVERTED], fixed_point)
         protocol = f"{INVERSION_STEPS} DDIM steps, {fixed_point} fixed-point iterations a step, renders"
         metrics.append(_metric(name, psnr, INVERTED, protocol))
+    if card["family"] == "ldm":
+        drawn = backbone.x0_to_image(backbone.image_to_x0(fresh[:INVERTED]))
+        metrics.append(
+            _metric("first_stage_psnr", mean_psnr(drawn, fresh[:INVERTED]), INVERTED, "renders, encoded and decoded")
+        )
     write_card(folder, {**card, "metrics": metrics})
     return metrics
 
@@ -72,10 +77,18 @@ def distance(features: Callable[[Tensor], Tensor], images: Tensor, real: Tensor)
 
 
 def round_trip(backbone: Backbone, images: Tensor, fixed_point: int) -> float:
-    """The mean PSNR in dB, for a range of 2, of images (B, 3, H, W) inverted to x_T and sampled back."""
+    """The mean PSNR in dB of images (B, 3, H, W) inverted to x_T and sampled back.
+
+    They are compared as the backbone can draw them: a first stage's own error is left out.
+    """
     x_0 = backbone.image_to_x0(images)
     x_T = invert(backbone, x_0, steps=INVERSION_STEPS, fixed_point=fixed_point)
-    errors = (sample(backbone, x_T, steps=INVERSION_STEPS) - x_0).square().mean(dim=(1, 2, 3))
+    return mean_psnr(backbone.x0_to_image(sample(backbone, x_T, steps=INVERSION_STEPS)), backbone.x0_to_image(x_0))
+
+
+def mean_psnr(images: Tensor, references: Tensor) -> float:
+    """The mean PSNR in dB, for a range of 2, of images (B, 3, H, W)."""
+    errors = (images - references).square().mean(dim=(1, 2, 3))
     return float((10 * (4 / errors).log10()).mean())
 
 

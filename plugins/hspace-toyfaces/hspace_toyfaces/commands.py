@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     R = TypeVar("R", bound=Recipe)
 
 RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A .toml file, or the name of a zoo's recipe.")]
+FamilyRecipeName = Annotated[
+    str | None, typer.Argument(metavar="[RECIPE]", help="A .toml file, or the name of a zoo's recipe.")
+]
+Family = Annotated[str | None, typer.Option(help="Instead of RECIPE: the zoo's recipe of ddpmpp, iddpm, adm or ldm.")]
 Out = Annotated[Path | None, typer.Option(help="Folder of the run; runs/NAME of the recipe if not given.")]
 Images = Annotated[int | None, typer.Option(min=1, help="Images to train on, instead of the recipe's number.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the weights, the faces and the noise.")]
@@ -31,21 +35,35 @@ INTERRUPTED = 130
 def app() -> typer.Typer:
     """The commands of `hspace toyfaces`; none imports torch before it runs."""
     commands = typer.Typer(name="toyfaces", help="Train the zoo's tiny models on rendered faces.", no_args_is_help=True)
-    for command in (train_backbone, export_backbone, measure_backbone, train_regressor, export_regressor, measure):
+    training = (train_backbone, train_first_stage, train_regressor)
+    for command in (*training, export_backbone, measure_backbone, export_regressor, measure):
         commands.command()(command)
     return commands
 
 
 def train_backbone(
-    recipe: RecipeName, out: Out = None, images: Images = None, seed: Seed = 0,
+    recipe: FamilyRecipeName = None, family: Family = None, out: Out = None, images: Images = None, seed: Seed = 0,
     device: Device = "cpu", threads: Threads = 1, fresh: Fresh = False,
 ) -> None:  # fmt: skip
     """Train a tiny diffusion model on rendered faces; run it again to go on where it stopped."""
     from hspace_toyfaces.backbone_training import BackboneLearner
     from hspace_toyfaces.recipes import BackboneRecipe
 
-    plan, where = _plan(BackboneRecipe, recipe, images), _device(device, threads)
-    _run(BackboneLearner(plan, seed, where), out, fresh)
+    plan, where = _plan(BackboneRecipe, recipe or _recipe_of(family), images), _device(device, threads)
+    folder = _folder(plan, out)
+    _run(BackboneLearner(plan, seed, where, folder.parent), folder, fresh)
+
+
+def train_first_stage(
+    recipe: RecipeName, out: Out = None, images: Images = None, seed: Seed = 0,
+    device: Device = "cpu", threads: Threads = 1, fresh: Fresh = False,
+) -> None:  # fmt: skip
+    """Train the VQ first stage of a latent diffusion model; run it again to go on where it stopped."""
+    from hspace_toyfaces.first_stage_training import FirstStageLearner
+    from hspace_toyfaces.recipes import FirstStageRecipe
+
+    plan, where = _plan(FirstStageRecipe, recipe, images), _device(device, threads)
+    _run(FirstStageLearner(plan, seed, where), _folder(plan, out), fresh)
 
 
 def train_regressor(
@@ -57,7 +75,7 @@ def train_regressor(
     from hspace_toyfaces.regressor_training import RegressorLearner
 
     plan, where = _plan(RegressorRecipe, recipe, images), _device(device, threads)
-    _run(RegressorLearner(plan, seed, where), out, fresh)
+    _run(RegressorLearner(plan, seed, where), _folder(plan, out), fresh)
 
 
 def export_backbone(
@@ -100,6 +118,20 @@ def _plan(kind: type[R], recipe: str, images: int | None) -> R:
     return revise(read_recipe(kind, recipe, [zoo for _, zoo in plugins().zoos]), images=images)
 
 
+def _recipe_of(family: str | None) -> str:
+    from hspace.errors import UsageError
+    from hspace.plugins import plugins
+    from hspace_toyfaces.recipes import recipes_of
+
+    if family is None:
+        raise UsageError("say what to train: a RECIPE, or --family ddpmpp, iddpm, adm or ldm")
+    names = recipes_of(family, [zoo for _, zoo in plugins().zoos])
+    if len(names) != 1:
+        found = ", ".join(names) or "none"
+        raise UsageError(f"--family {family} does not name one recipe; those of the zoos are: {found}. Give its name.")
+    return names[0]
+
+
 def _device(device: str, threads: int) -> torch.device:
     import torch
 
@@ -114,10 +146,13 @@ def _device(device: str, threads: int) -> torch.device:
         ) from error
 
 
-def _run(learner: Learner[R], out: Path | None, fresh: bool) -> None:
+def _folder(recipe: Recipe, out: Path | None) -> Path:
+    return out or Path("runs") / recipe.name
+
+
+def _run(learner: Learner[R], folder: Path, fresh: bool) -> None:
     from hspace_toyfaces.training import Run, train
 
-    folder = out or Path("runs") / learner.recipe.name
     if not train(learner, Run(folder, fresh)):
         typer.echo(f"stopped; the same command without --fresh goes on from {folder}", err=True)
         raise typer.Exit(INTERRUPTED)

@@ -53,6 +53,10 @@ class Learner(ABC, Generic[R]):
     def illustrate(self, folder: Path) -> None:
         """Writes pictures or figures to `folder` that show what the moving average can do."""
 
+    def precision(self) -> torch.autocast:
+        """The context in which the model runs forward in the recipe's precision."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bfloat16")
+
     def step(self, step: int) -> float:
         """The loss of step 0, 1, ..., after which the model has learnt from it."""
         for group in self.optimizer.param_groups:

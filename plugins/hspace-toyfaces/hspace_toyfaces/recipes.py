@@ -5,9 +5,19 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
 from hspace.errors import RefusedError, UsageError, not_found
 
@@ -16,7 +26,8 @@ class Recipe(BaseModel):
     """What every run has: how many images, in batches of what size, and how AdamW walks.
 
     The learning rate rises over `warmup` steps and falls along a half cosine to 0 at the last image. `start` names
-    the run, beside this one, from whose averaged weights it begins.
+    the run, beside this one, from whose averaged weights it begins. `precision` is that of the forward passes:
+    bfloat16 is faster where the processor computes in it, several times slower where it does not.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -31,6 +42,7 @@ class Recipe(BaseModel):
     clip: PositiveFloat = 1.0
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.999
     start: str | None = None
+    precision: Literal["bfloat16", "float32"] = "bfloat16"
 
     @property
     def steps(self) -> int:
@@ -39,19 +51,54 @@ class Recipe(BaseModel):
 
 
 class BackboneRecipe(Recipe):
-    """A v-prediction U-Net of the DDPM++ family on pixel-unshuffled faces.
+    """A v-prediction U-Net of one of the families, on pixel-unshuffled faces or on the latents of a first stage.
 
-    `channels` has one width per resolution, halving from image_size / patch. `low_noise_share` is the share of
-    timesteps drawn from EDM's log-normal noise levels instead of uniformly.
+    `channels` has one width per resolution, halving from that of x_t. `attention` lists the levels, from 0, that
+    have attention besides the middle, in heads of `head_channels` (one head if not given). `noises` is at how many
+    noise levels each face is shown in a batch. `low_noise_share` is the share of timesteps drawn from EDM's
+    log-normal noise levels instead of uniformly. `first_stage` names the run, beside this one, of an LDM's.
     """
 
     kind: Literal["backbone"]
+    family: Literal["ddpmpp", "iddpm", "adm", "ldm"] = "ddpmpp"
     image_size: PositiveInt
     patch: PositiveInt = 2
     channels: tuple[PositiveInt, ...]
+    layers: PositiveInt = 1
+    attention: tuple[NonNegativeInt, ...] = ()
+    head_channels: PositiveInt | None = None
     norm_groups: PositiveInt = 8
     loss_weight: Literal["unit", "min-snr"] = "unit"
     low_noise_share: Annotated[float, Field(ge=0, le=1)] = 0.5
+    noises: PositiveInt = 1
+    first_stage: str | None = None
+
+    @model_validator(mode="after")
+    def _latent(self) -> Self:
+        if (self.family == "ldm") != (self.first_stage is not None):
+            raise ValueError("first_stage is to be given for the family ldm, and for no other")
+        if self.family == "ldm" and self.patch != 1:
+            raise ValueError("an ldm's latents are not patched: patch must be 1")
+        if self.batch % self.noises:
+            raise ValueError(f"batch ({self.batch}) must be a multiple of noises ({self.noises})")
+        return self
+
+
+class FirstStageRecipe(Recipe):
+    """A VQ autoencoder of faces: latents (latent_channels, S, S) with S = image_size / 2^(levels - 1).
+
+    `channels` has one width per level. The latents are quantised after `continuous_share` of the steps; the `codes`
+    are drawn from them then.
+    """
+
+    kind: Literal["first-stage"]
+    image_size: PositiveInt
+    channels: tuple[PositiveInt, ...]
+    latent_channels: PositiveInt = 3
+    codes: PositiveInt
+    layers: PositiveInt = 1
+    norm_groups: PositiveInt = 8
+    continuous_share: Annotated[float, Field(ge=0, le=1)] = 0.2
 
 
 class RegressorRecipe(Recipe):
@@ -80,6 +127,13 @@ def read_recipe(kind: type[R], recipe: str, zoos: list[Path]) -> R:
         return kind.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except (ValidationError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not a {kind.__name__}: {error}") from error
+
+
+def recipes_of(family: str, zoos: list[Path]) -> list[str]:
+    """The names of the zoos' backbone recipes of that family."""
+    found = (tomllib.loads(path.read_text(encoding="utf-8")) for path in _recipes(zoos))
+    backbones = (recipe for recipe in found if recipe.get("kind") == "backbone")
+    return sorted(recipe["name"] for recipe in backbones if recipe.get("family", "ddpmpp") == family)
 
 
 def revise(recipe: R, **changes: object) -> R:

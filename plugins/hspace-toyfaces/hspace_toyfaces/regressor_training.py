@@ -43,7 +43,7 @@ class RegressorLearner(Learner[RegressorRecipe]):
         )  # fmt: skip
         truth = torch.cat([truth[place :: len(sizes)] for place in range(len(sizes))])
         images = augment(images, self.recipe.noise, generator).to(self.device)
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with self.precision():
             predicted = self.model(images)
         return mse_loss(predicted.float(), truth)
 

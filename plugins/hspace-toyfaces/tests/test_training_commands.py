@@ -54,3 +54,25 @@ def test_an_unknown_recipe_is_not_found() -> None:
 def test_an_unusable_device_is_named(recipe: Path) -> None:
     with pytest.raises(UsageError, match="device 'abacus' cannot be used"):
         invoke("train-backbone", recipe, "--device", "abacus")
+
+
+def test_a_family_names_its_recipe(tmp_path: Path) -> None:
+    invoke("train-backbone", "--family", "adm", "--out", tmp_path / "run", "--images", "1")
+    assert (tmp_path / "run" / "checkpoint.safetensors").is_file()
+
+
+def test_a_family_with_several_recipes_lists_them() -> None:
+    with pytest.raises(UsageError, match="ddpmpp-toyfaces-32, ddpmpp-toyfaces-64"):
+        invoke("train-backbone", "--family", "ddpmpp")
+
+
+def test_neither_recipe_nor_family_is_told() -> None:
+    with pytest.raises(UsageError, match="a RECIPE, or --family"):
+        invoke("train-backbone")
+
+
+def test_a_first_stage_is_trained_by_its_recipe(tmp_path: Path) -> None:
+    text = RECIPE.replace('"backbone"', '"first-stage"').replace("[8, 8]", "[8, 8]\ncodes = 4")
+    (tmp_path / "codes.toml").write_text(text)
+    run = tmp_path / "run"
+    assert invoke("train-first-stage", tmp_path / "codes.toml", "--out", run) == f"{run}\n"
