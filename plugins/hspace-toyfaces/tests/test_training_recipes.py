@@ -50,7 +50,7 @@ def test_a_file_may_be_named_instead(tmp_path: Path) -> None:
 
 
 def test_an_unknown_name_lists_those_that_are_close() -> None:
-    with pytest.raises(NotFoundError, match="did you mean 'ddpmpp-toyfaces-32'"):
+    with pytest.raises(NotFoundError, match="or 'ddpmpp-toyfaces-32'"):
         read_recipe(BackboneRecipe, "ddpm-toyfaces-32", [ZOO])
 
 
