@@ -13,6 +13,7 @@ from hspace.errors import HspaceError, RefusedError, UsageError
 from hspace.fingerprint import probe
 from hspace.head import Head
 from hspace.plugins import plugins
+from hspace.settings import require_known
 
 
 def run(card: Card, **arguments: Any) -> Any:
@@ -38,7 +39,9 @@ def build_head(backbone: Backbone, name: str, config: Mapping[str, Any], weights
     card = plugins().find("heads", name)
     seen = probe(backbone)
     try:
-        head: Head = card.load()(seen.h_shape, seen.temb_dim, **config)
+        build = card.load()
+        require_known(list(config), "heads", name, build)
+        head: Head = build(seen.h_shape, seen.temb_dim, **config)
     except HspaceError:
         raise
     except TypeError as error:

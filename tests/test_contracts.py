@@ -8,7 +8,8 @@ from hspace.testing import BackboneContract, FinderContract, HeadContract
 
 VARIANTS: Mapping[str, list[Mapping[str, Any]]] = {
     "table": [{"timesteps": [0, 400, 999], "components": 3, "component": 1}],
-    "delta-block": [{"form": "openai"}, {"time": False}, {"norm_num_groups": 8}],
+    "delta-block": [{"form": "openai"}, {"time": "none"}, {"norm_num_groups": 8}],
+    "transformer": [{"form": "reproduction", "tokens": "channel-pixel", "time": "adagn"}],
     "jacobian-svd": [{"k": 3, "at": 400}],
 }
 """Configurations beside the default one."""

@@ -69,7 +69,11 @@ def _rows(one: dict[str, Any]) -> list[tuple[str, str]]:
     rows = []
     for key, value in one.items():
         if isinstance(value, dict):
-            rows += [(f"{key}.{inner}", _text(deeper)) for inner, deeper in value.items()]
+            for inner, deeper in value.items():
+                if (key, inner) == ("facts", "options"):
+                    rows += [(f"{inner}.{name}", _text(text)) for name, text in deeper.items()]
+                else:
+                    rows.append((f"{key}.{inner}", _text(deeper)))
         elif isinstance(value, list) and value and isinstance(value[0], dict):
             rows += [(f"{key}[{index}]", _text(each)) for index, each in enumerate(value)]
         elif key != "kind":

@@ -1,0 +1,2 @@
+def distill() -> None:
+    """x"""
