@@ -1,6 +1,7 @@
 """What every head must hold."""
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ from hspace.testing.planted import PlantedBackbone
 
 ROWS = 3
 
+_toy = cache(PlantedBackbone)  # it is frozen, and seconds go into making one for each of many configurations
+_heavy_imports = cache(heavy_imports)
+
 
 class HeadContract:
     """Subclass it and set `head`, and `config` where the head's `build` needs one (or several classes, one each)."""
@@ -32,7 +36,7 @@ class HeadContract:
     @pytest.fixture
     def toy(self) -> PlantedBackbone:
         """A backbone with an h of `h_shape`."""
-        return PlantedBackbone(h_shape=self.h_shape)
+        return _toy(h_shape=self.h_shape)
 
     @pytest.fixture
     def state(self, toy: PlantedBackbone) -> State:
@@ -112,7 +116,7 @@ class HeadContract:
         assert torch.equal(loaded.head(toy)(state), built(state))
 
     def test_listing_it_imports_nothing_heavy(self) -> None:
-        assert heavy_imports(entry_module(plugins().find("heads", self.head).plugin)) == []
+        assert _heavy_imports(entry_module(plugins().find("heads", self.head).plugin)) == []
 
 
 def _rows(state: State, rows: slice) -> State:

@@ -96,7 +96,5 @@ def build(
     check_between(name, h_shape, temb_dim, time, norm, act, norm_num_groups)
     conditioning = Conditioning(time, norm, act, norm_num_groups, EPS)
     with seeded(seed):
-        encoder_in, encoder_out = (
-            token_encoders(form, tokens, h_shape, heads, layers, feed_forward) for _ in range(2)
-        )
+        encoder_in, encoder_out = (token_encoders(form, tokens, h_shape, heads, layers, feed_forward) for _ in range(2))
         return TransformerHead((encoder_in, encoder_out), h_shape[0], temb_dim, form, conditioning, init)
