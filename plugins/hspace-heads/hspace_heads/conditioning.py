@@ -1,5 +1,6 @@
 """What stands between the two layers of a head: the time embedding, a norm, an activation."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -7,7 +8,7 @@ from torch.nn import functional as F
 
 from hspace_heads.options import Act, Init, Norm, Time
 
-ACTS = {"silu": F.silu, "gelu": F.gelu, "relu": F.relu}
+ACTS: Mapping[Act, Callable[[Tensor], Tensor]] = {"silu": F.silu, "gelu": F.gelu, "relu": F.relu}
 ADAGN_EPS = 1e-5
 """The epsilon of the adaptive norm, whatever the head's own is; the reproduction's."""
 

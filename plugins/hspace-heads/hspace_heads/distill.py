@@ -33,7 +33,7 @@ def distill(
     direction: Direction,
     x_T: Tensor,
     held_out: Tensor,
-    form: Form,
+    form: str,
     *,
     name: str | None = None,
     strength: float | None = None,
@@ -62,9 +62,8 @@ def distill(
     rows = list(means.values())
     if form == "global":
         means = {0.0: torch.stack(rows).mean(dim=0)}
-    config = {"timesteps": list(means)} if form == "per-timestep" else {}
     weights = {"vectors": torch.stack(list(means.values()))[None].float()}
-    table = build(tuple(meta.backbone.h_shape), None, **config)
+    table = build(meta.backbone.h_shape, None, timesteps=list(means))
     table.load_state_dict(weights)
     table = table.to(next(backbone.parameters(), x_T)).requires_grad_(False)
     loss = effect_loss(backbone, head, table, held_out, run, stage("measuring"))
@@ -72,7 +71,7 @@ def distill(
     described = meta.model_copy(
         update={
             "id": new_id(direction, form, name),
-            "head": HeadRef(name="table", config=config),
+            "head": HeadRef(name="table", config={"timesteps": list(means)}),
             "metrics": loss.measurements(protocol),
             "provenance": _provenance(direction, form, run, len(x_T), data),
             "weights": None,

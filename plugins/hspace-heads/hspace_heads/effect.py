@@ -73,13 +73,16 @@ def effect_loss(
 
     Raises HspaceError when the original head changes a picture by nothing, or the other one does.
     """
-    ours, theirs = [], []
+    ours: list[Tensor] = []
+    theirs: list[Tensor] = []
+    done = 0
     for part in run.batches(x_T):
         plain = backbone.x0_to_image(sample(backbone, part, steps=run.steps))
         for changes, head in ((theirs, original), (ours, other)):
             changes.append((run.edited(backbone, head, part) - plain).flatten(1).double().cpu())
+        done += len(part)
         if callback is not None:
-            callback(sum(map(len, ours)), len(x_T))
+            callback(done, len(x_T))
     a, b = torch.cat(theirs), torch.cat(ours)
     for changes_of, which in ((a, "the direction"), (b, "what was distilled from it")):
         if not bool((changes_of.norm(dim=1) > 0).all()):

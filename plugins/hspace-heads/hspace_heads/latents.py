@@ -70,5 +70,5 @@ def _inverted(
     for part in torch.split(pictures, batch):
         x_0 = backbone.image_to_x0(part.to(next(backbone.parameters(), part)))
         found.append(invert(backbone, x_0, steps=steps))
-        callback(sum(map(len, found)), len(pictures))
+        callback(sum(len(one) for one in found), len(pictures))
     return torch.cat(found)

@@ -17,7 +17,7 @@ class Recording(Head):
 
     def forward(self, state: State) -> Tensor:
         delta_h: Tensor = self.inner(state)
-        for t in state.t.unique().tolist():
+        for t in sorted(set(state.t.tolist())):
             there = delta_h[state.t == t].detach().cpu().double()
             self.sums[t] = self.sums.get(t, torch.zeros(())) + there.sum(dim=0)
             self.rows[t] = self.rows.get(t, 0) + len(there)

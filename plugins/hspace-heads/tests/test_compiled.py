@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 import torch
-from states import H_SHAPE, TEMB_DIM, state
 
 from hspace import Head
 from hspace_heads import delta_block, table, transformer
+
+from .states import H_SHAPE, TEMB_DIM, state
 
 SHARED: dict[str, Any] = {"norm_num_groups": 4, "init": "random"}
 HEADS: dict[str, Head] = {

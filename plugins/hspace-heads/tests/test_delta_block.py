@@ -4,12 +4,13 @@ from typing import Any
 
 import pytest
 import torch
-from states import H_SHAPE, TEMB_DIM, state
 from torch import Tensor
 from torch.nn import functional as F
 
 from hspace.errors import UsageError
 from hspace_heads.delta_block import DeltaBlock, build
+
+from .states import H_SHAPE, TEMB_DIM, state
 
 STATE = state()
 

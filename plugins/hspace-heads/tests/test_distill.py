@@ -1,27 +1,31 @@
 """Distillation: known answers on the planted toy, and the command."""
 
 import json
-import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from states import at
+from PIL import Image
 from torch import Tensor
 
-from hspace import Backbone, Direction, Head, State
+from hspace import Backbone, Direction, Head, State, registry
 from hspace.building import build_head
+from hspace.cli import main
 from hspace.errors import HspaceError, RefusedError, UsageError
+from hspace.loading import load_backbone, load_direction
 from hspace.meta import Scope, Strength
 from hspace.sampling import latents
 from hspace.testing import PlantedBackbone
 from hspace.testing import hspace_home as hspace_home
 from hspace_heads.distill import Distilled, distill
+from hspace_heads.effect import Run, effect_loss
 from hspace_heads.recording import Recording
+
+from .states import at
 
 STEPS = 8
 ABOVE_500 = [570.0, 713.0, 856.0, 999.0]
@@ -132,8 +136,6 @@ def test_it_says_where_it_came_from_and_what_it_lost(toy: PlantedBackbone) -> No
 
 def test_the_figures_are_those_of_the_pictures(toy: PlantedBackbone) -> None:
     """A head of twice the shift changes pictures twice as much: the toy is linear."""
-    from hspace_heads.effect import Run, effect_loss
-
     original = table(toy, rows=1)
     double = replace(original, weights={"vectors": 2 * original.weights["vectors"]})
     run = Run(original.meta, 1.0, STEPS)
@@ -160,49 +162,72 @@ def test_what_cannot_be_distilled_is_refused(toy: PlantedBackbone) -> None:
 
 
 @pytest.fixture
-def tiny(hspace_home: Path, tmp_path: Path) -> Iterator[str]:
+def tiny(hspace_home: Path) -> str:
     """The id of a basis on the tiny backbone, in the test's own registry."""
-    from hspace import registry
-    from hspace.loading import load_backbone
-
     backbone = load_backbone("ddpmpp-tiny")
     vectors = torch.randn(2, 1, 32, 4, 4, generator=torch.Generator().manual_seed(1))
     one = Direction.bind(
         backbone, what="two", finder="test", head="table", config={"components": 2}, weights={"vectors": vectors},
         steps=40, t_edit=500, strength=Strength(min=-1, max=1), scope=Scope(kind="global"),
     )  # fmt: skip
-    yield registry.add(one).id
+    return registry.add(one).id
 
 
-def command(folder: Path, *arguments: object) -> "subprocess.CompletedProcess[str]":
-    run = [sys.executable, "-m", "hspace.cli", "distill", *map(str, arguments), "--steps", "4", "--held-out", "2"]
-    return subprocess.run(run, cwd=folder, capture_output=True, text=True)
+Command = Callable[..., tuple[int, str, str]]
 
 
-def test_the_command_stores_a_direction_and_draws_a_sheet(tiny: str, tmp_path: Path) -> None:
-    done = command(tmp_path, f"{tiny}#1", "--form", "global", "--samples", 2, "--json")
-    assert done.returncode == 0, done.stderr
-    answer = json.loads(done.stdout)
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
+    """Runs `hspace distill` with few steps in an empty working folder; the exit code and what it printed."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        quick = ("--steps", "4", "--held-out", "2")
+        monkeypatch.setattr(sys, "argv", ["hspace", "distill", *map(str, arguments), *quick])
+        try:
+            main()
+            code: Any = 0
+        except SystemExit as exit:
+            code = exit.code or 0
+        out, err = capfd.readouterr()
+        return code, out, " ".join(err.split())
+
+    return run
+
+
+def test_the_command_stores_a_direction_and_draws_a_sheet(tiny: str, command: Command) -> None:
+    code, out, err = command(f"{tiny}#1", "--form", "global", "--samples", 2, "--json")
+    assert code == 0, err
+    answer = json.loads(out)
     assert answer["id"] == "ddpmpp-tiny/two-1-global.distill"
     assert answer["metrics"]["effect_cosine"] == pytest.approx(1, abs=1e-6)
-    assert (tmp_path / answer["sheet"]).is_file()
-    from hspace.loading import load_direction
-
+    assert Path(answer["sheet"]).is_file()
     stored = load_direction(answer["id"])
     torch.testing.assert_close(stored.weights["vectors"][0], load_direction(tiny).weights["vectors"][1])
-    again = command(tmp_path, tiny + "#0", "--form", "global", "--samples", 2, "--name", "two-1-global")
-    assert (again.returncode, "distilled from 'ddpmpp-tiny/two.test#1'" in again.stderr) == (3, True)
 
 
-def test_the_command_reads_a_source_and_pictures(tiny: str, tmp_path: Path) -> None:
-    from PIL import Image
+def test_what_came_from_another_direction_is_not_written_over(tiny: str, command: Command) -> None:
+    assert command(f"{tiny}#1", "--form", "global", "--samples", 1)[0] == 0
+    code, _, err = command(f"{tiny}#0", "--form", "global", "--samples", 1, "--name", "two-1-global")
+    assert (code, "distilled from 'ddpmpp-tiny/two.test#1'; give another --name" in err) == (3, True), err
 
-    done = command(tmp_path, f"{tiny}#0", "--source", "toyfaces", "--samples", 1, "--json")
-    assert done.returncode == 0, done.stderr
+
+def test_the_command_reads_a_source(tiny: str, command: Command) -> None:
+    code, out, err = command(f"{tiny}#0", "--source", "toyfaces", "--samples", 1, "--json")
+    assert code == 0, err
+    made = load_direction(json.loads(out)["id"]).meta
+    assert made.provenance.data == "1 pictures of toyfaces, seed 0"
+    assert made.head.config == {"timesteps": [666.0, 999.0]}
+
+
+def test_the_command_reads_pictures_and_holds_some_back(tiny: str, command: Command, tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
         Image.linear_gradient("L").resize((20, 20)).convert("RGB").save(tmp_path / name)
-    done = command(tmp_path, f"{tiny}#0", "--images", tmp_path / "a.png", "--images", tmp_path / "b.png")
-    assert (done.returncode, "effect_cosine" in done.stdout) == (0, True), done.stderr
+    code, out, err = command(f"{tiny}#0", "--images", tmp_path)
+    assert (code, "effect_cosine" in out, "1 other pictures" in out) == (0, True, True), err
+    (tmp_path / "b.png").unlink()
+    code, _, err = command(f"{tiny}#0", "--images", tmp_path / "a.png")
+    assert (code, "takes at least two" in err) == (2, True), err
 
 
 @pytest.mark.parametrize(
@@ -214,6 +239,11 @@ def test_the_command_reads_a_source_and_pictures(tiny: str, tmp_path: Path) -> N
         (["--source", "toyface"], 4, "did you mean 'toyfaces'"),
     ],
 )
-def test_a_wrong_call_is_answered(tiny: str, tmp_path: Path, arguments: list[str], code: int, message: str) -> None:
-    done = command(tmp_path, f"{tiny}#0", *arguments)
-    assert (done.returncode, message in " ".join(done.stderr.split())) == (code, True), done.stderr
+def test_a_wrong_call_is_answered(tiny: str, command: Command, arguments: list[str], code: int, message: str) -> None:
+    answered, _, err = command(f"{tiny}#0", *arguments)
+    assert (answered, message in err) == (code, True), err
+
+
+def test_a_whole_basis_is_asked_for_one_of_its_components(tiny: str, command: Command) -> None:
+    code, _, err = command(tiny, "--samples", 1)
+    assert (code, "is a basis of 2 directions; pick one" in err) == (2, True), err

@@ -4,12 +4,13 @@ from typing import Any
 
 import pytest
 import torch
-from states import H_SHAPE, TEMB_DIM, state
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from hspace import Head
 from hspace_heads import delta_block, transformer
+
+from .states import H_SHAPE, TEMB_DIM, state
 
 STATE = state(24)
 GENERATOR = torch.Generator().manual_seed(5)
@@ -70,7 +71,7 @@ def test_a_few_steps_learn_a_planted_map(name: str, config: dict[str, Any]) -> N
     head = make(name, config)
     before = float(squared(head(STATE)).detach())
     optimiser = torch.optim.Adam(head.parameters(), lr=1e-2)
-    for _ in range(40):
+    for _ in range(60):
         optimiser.zero_grad()
         squared(head(STATE)).backward()
         optimiser.step()

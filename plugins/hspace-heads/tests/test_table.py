@@ -2,10 +2,11 @@
 
 import pytest
 import torch
-from states import at
 
 from hspace.errors import UsageError
 from hspace_heads import table
+
+from .states import at
 
 
 def test_a_table_reads_the_row_of_the_nearest_timestep() -> None:

@@ -4,13 +4,14 @@ from typing import Any
 
 import pytest
 import torch
-from states import H_SHAPE, TEMB_DIM, state
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hspace import State
 from hspace.errors import UsageError
 from hspace_heads.transformer import TransformerHead, build
+
+from .states import H_SHAPE, TEMB_DIM, state
 
 SMALL: dict[str, Any] = {"heads": 2, "feed_forward": 32, "norm_num_groups": 4, "init": "random"}
 
