@@ -35,12 +35,13 @@ def test_the_table_names_every_backbone_of_the_json(cli: Cli) -> None:
 
 def test_a_table_reads_like_this(cli: Cli) -> None:
     table = (
-        "name         needs  plugin        summary                                                                 "
-        "     \n"
+        "name         needs  plugin        summary\n"
         "delta-block  -      hspace-heads  Asyrp's implicit function f_t: two 1x1 convolutions around the time embe"
         "dding\n"
         "table        -      hspace-heads  explicit delta_h: a vector, one per timestep, or the components of a bas"
-        "is   \n"
+        "is\n"
+        "transformer  -      hspace-heads  f_t with transformers in place of the convolutions, over pixels, channel"
+        "s, or both\n"
     )
     assert [line.rstrip() for line in cli("list-heads").out.splitlines()] == [
         line.rstrip() for line in table.splitlines()
@@ -53,6 +54,12 @@ def test_no_directions_says_how_to_find_some(cli: Cli, monkeypatch: pytest.Monke
 
     plugins.cache_clear()
     assert "hspace discover --unsupervised" in cli("list-directions").out
+
+
+def test_show_says_the_options_of_a_head(cli: Cli) -> None:
+    rows = dict(line.split(maxsplit=1) for line in cli("show", "transformer").out.splitlines() if "options." in line)
+    assert rows["options.tokens"].strip() == "pixel, channel, pixel-channel, channel-pixel"
+    assert rows["options.time"].strip() == "add, multiply, adagn, none"
 
 
 def test_show_prints_a_card_in_full(cli: Cli) -> None:
