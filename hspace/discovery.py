@@ -136,11 +136,11 @@ def _signed(direction: Direction, name: str | None) -> Direction:
 
 
 def parts(directions: Sequence[Direction]) -> list[Direction]:
-    """The directions one by one, each basis taken apart into its components."""
+    """The directions one by one, each basis taken apart into its components, unless one of them was picked."""
     return [
-        direction.pick(k) if direction.meta.components > 1 else direction
+        direction.pick(k) if direction.meta.components > 1 and direction.component is None else direction
         for direction in directions
-        for k in range(direction.meta.components)
+        for k in range(direction.meta.components if direction.component is None else 1)
     ]
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from hspace import Backbone, Direction, Head, State, registry
 from hspace.building import build_head
 from hspace.cli import main
+from hspace.discovery import parts
 from hspace.errors import HspaceError, RefusedError, UsageError
 from hspace.loading import load_backbone, load_direction
 from hspace.meta import Scope, Strength
@@ -204,6 +205,11 @@ def test_the_command_stores_a_direction_and_draws_a_sheet(tiny: str, command: Co
     assert Path(answer["sheet"]).is_file()
     stored = load_direction(answer["id"])
     torch.testing.assert_close(stored.weights["vectors"][0], load_direction(tiny).weights["vectors"][1])
+
+
+def test_the_sheet_has_a_row_for_the_original_and_one_for_the_table(tiny: str) -> None:
+    basis = load_direction(tiny)
+    assert [one.id for one in parts([basis.pick(1), basis])] == [f"{tiny}#1", f"{tiny}#0", f"{tiny}#1"]
 
 
 def test_what_came_from_another_direction_is_not_written_over(tiny: str, command: Command) -> None:
