@@ -13,6 +13,7 @@ from hspace.errors import UsageError
 from hspace.fingerprint import x_shape
 from hspace.loading import load_backbone
 from hspace.plugins import plugins
+from hspace.store import weights_status
 from hspace.testing.imports import heavy_imports
 
 
@@ -38,7 +39,10 @@ class BackboneContract:
 
     @pytest.fixture
     def backbone(self) -> Backbone:
-        """The backbone under test, loaded once for all tests of its card."""
+        """The backbone under test, loaded once for all tests of its card; skips where its weights are not at hand."""
+        status = weights_status(plugins().find("backbones", self.card))
+        if status in ("download", "bring-your-own"):
+            pytest.skip(f"the weights of {self.card} are not at hand ({status})")
         return _load(self.card).bind(**self.condition)
 
     @pytest.fixture
