@@ -96,11 +96,11 @@ def _download(card: Card) -> Path:
 
 def _get_weights(card: Card, name: str, commit: str) -> Path:
     try:
-        return _get(card, name, commit, resumed=True)
+        return _get(card, name, commit)
     except _NoSuchFile:
         archived = str(Path(name).with_suffix(ARCHIVED).as_posix())
     try:
-        return _get(card, archived, commit, resumed=True)
+        return _get(card, archived, commit)
     except _NoSuchFile as error:
         raise NotFoundError(f"{error} It has no {name} either, so it is only half a repository.") from error
 
@@ -109,15 +109,14 @@ class _NoSuchFile(NotFoundError):
     """A repository is there, but a file of it is not."""
 
 
-def _get(card: Card, name: str, revision: str, resumed: bool = False) -> Path:
-    """A file of a repository, in the hub's cache, by the hub's own library; a large one is put there first."""
+def _get(card: Card, name: str, revision: str) -> Path:
+    """A file of a repository, in the hub's cache, linked into its snapshot by the hub's own library."""
     from huggingface_hub import constants, hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
 
     repo, endpoint = card.facts["repo"], os.environ.get("HF_ENDPOINT") or constants.ENDPOINT
     try:
-        if resumed:
-            _put_blob(card, name, revision, endpoint)
+        _put_blob(card, name, revision, endpoint)
         place = hf_hub_download(repo, name, revision=revision, endpoint=endpoint, cache_dir=cache())
     except HspaceError:
         raise

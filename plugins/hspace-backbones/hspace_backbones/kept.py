@@ -25,22 +25,25 @@ def place(card: Card) -> Path:
     return cache_folder() / "backbones" / card.name
 
 
-def find(card: Card) -> Path | None:
-    """The card's converted folder, None when there is none.
+def there(card: Card) -> list[Path]:
+    """The converted folders that a card's name alone may mean.
 
-    That is the published one; of a checkpoint that cannot be downloaded, the one that the user brought. Raises
-    UsageError when several were brought.
+    That is the published one; of a checkpoint that cannot be downloaded, all that the user brought.
     """
     if "url" in card.facts:
-        folder = place(card) / PUBLISHED
-        return folder if folder.is_dir() else None
-    there = sorted(path for path in place(card).glob("*") if path.is_dir() and not path.name.startswith(TEMPORARY))
-    if len(there) > 1:
+        return [folder for folder in (place(card) / PUBLISHED,) if folder.is_dir()]
+    return sorted(path for path in place(card).glob("*") if path.is_dir() and not path.name.startswith(TEMPORARY))
+
+
+def find(card: Card) -> Path | None:
+    """The card's converted folder, None when there is none. Raises UsageError when the user brought several files."""
+    folders = there(card)
+    if len(folders) > 1:
         raise UsageError(
             f"several files were brought as {card.name}; say which with --weights, or remove all but one of "
-            f"{', '.join(map(str, there))}"
+            f"{', '.join(map(str, folders))}"
         )
-    return there[0] if there else None
+    return folders[0] if folders else None
 
 
 def bring(card: Card, weights: Path) -> Path:

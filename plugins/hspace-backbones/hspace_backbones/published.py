@@ -54,7 +54,7 @@ def cards() -> list[Card]:
 
 def _card(name: str, facts: dict[str, Any]) -> Card:
     model = published()[facts["model"]]
-    kept = {key: value for key, value in facts.items() if key != "summary"}
+    kept = {key: value for key, value in facts.items() if key not in ("summary", "note")}
     told = {
         "family": model["family"],
         **shapes(model),

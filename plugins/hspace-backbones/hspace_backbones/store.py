@@ -19,7 +19,7 @@ from hspace_backbones import hub, kept
 
 def cached(card: Card) -> bool:
     """Whether the weights are in the cache: all files of a repository, or a converted folder."""
-    return (hub.find(card) if "repo" in card.facts else kept.find(card)) is not None
+    return hub.find(card) is not None if "repo" in card.facts else bool(kept.there(card))
 
 
 def fetch(card: Card, weights: Path | None = None, offline: bool = False) -> Path:
@@ -36,13 +36,11 @@ def fetch(card: Card, weights: Path | None = None, offline: bool = False) -> Pat
         return kept.bring(card, weights)
     if (folder := kept.find(card)) is not None:
         return folder
-    way_out = f"Give your own copy with --weights {card.facts.get('file', 'FILE')}"
     if "url" not in card.facts:
-        note = card.facts.get("note", "nobody publishes it where a program could fetch it")
-        raise NotFoundError(f"the weights of {card.name} cannot be downloaded: {note}. {way_out}.")
+        raise NotFoundError(f"the weights of {card.name}: {card.facts.get('get', 'give your copy with --weights FILE')}.")
     if offline:
         raise NotFoundError(
-            f"the weights of {card.name} are not in the cache, and nothing is downloaded offline. {way_out}, or leave "
-            f"away --offline and HF_HUB_OFFLINE."
+            f"the weights of {card.name} are not in the cache, and nothing is downloaded offline. Leave away --offline "
+            f"and HF_HUB_OFFLINE, or give your own copy with --weights {card.facts['file']}."
         )
     return kept.download(card)
