@@ -35,9 +35,7 @@ def sample(
     from hspace.sampling import sample as generate
 
     storage.require_writable(out)
-    model = load_backbone(
-        backbone or default_backbone(), device=pick_device(device), weights=weights, offline=offline
-    )
+    model = load_backbone(backbone or default_backbone(), device=pick_device(device), weights=weights, offline=offline)
     with progress("sampling", quiet=as_json) as callback:
         x_0 = generate(
             model, latents(model, n, seed), steps=steps, eta=eta, noise=gaussian(seed + 1), callback=callback
@@ -78,9 +76,7 @@ def invert(
 
     files = find_images(images)
     storage.require_writable(out)
-    model = load_backbone(
-        backbone or default_backbone(), device=pick_device(device), weights=weights, offline=offline
-    )
+    model = load_backbone(backbone or default_backbone(), device=pick_device(device), weights=weights, offline=offline)
     pictures = [load_image(path, image_size(model)) for path in files]
     rows = []
     with progress("inverting", quiet=as_json) as callback:

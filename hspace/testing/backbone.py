@@ -22,6 +22,13 @@ def _load(card: str) -> Backbone:
     return load_backbone(card)
 
 
+def require_weights(card: str) -> None:
+    """Skips the running test where a backbone's weights are neither bundled nor cached."""
+    status = weights_status(plugins().find("backbones", card))
+    if status in ("download", "bring-your-own"):
+        pytest.skip(f"the weights of {card} are not at hand ({status})")
+
+
 def entry_module(plugin: str) -> str:
     """The entry module, or file, of the plugin of that name."""
     return next(report.origin for report in plugins().reports() if report.name == plugin)
@@ -40,9 +47,7 @@ class BackboneContract:
     @pytest.fixture
     def backbone(self) -> Backbone:
         """The backbone under test, loaded once for all tests of its card; skips where its weights are not at hand."""
-        status = weights_status(plugins().find("backbones", self.card))
-        if status in ("download", "bring-your-own"):
-            pytest.skip(f"the weights of {self.card} are not at hand ({status})")
+        require_weights(self.card)
         return _load(self.card).bind(**self.condition)
 
     @pytest.fixture

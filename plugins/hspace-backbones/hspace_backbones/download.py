@@ -120,8 +120,8 @@ def _require_room(remote: Remote, incomplete: Path) -> None:
     free = shutil.disk_usage(incomplete.parent).free
     if remote.size is not None and remote.size - _size(incomplete) > free:
         raise HspaceError(
-            f"{remote.url} needs {remote.size / 1e9:.1f} GB; {incomplete.parent} has {free / 1e9:.1f} GB left. Make room, "
-            f"or set HSPACE_CACHE or HF_HOME to a folder on another disk."
+            f"{remote.url} needs {remote.size / 1e9:.1f} GB; {incomplete.parent} has {free / 1e9:.1f} GB left. Make "
+            f"room, or set HSPACE_CACHE or HF_HOME to a folder on another disk."
         )
 
 
@@ -139,10 +139,10 @@ def _receive(remote: Remote, incomplete: Path, callback: Advance) -> None:
         with open(incomplete, "ab" if goes_on else "wb") as file:
             for chunk in _chunks(response):
                 file.write(chunk)
+                file.flush()
                 done += len(chunk)
                 if total:
                     callback(done, total)
-            file.flush()
             os.fsync(file.fileno())
     if total is not None and done < total:
         raise _Dropped(f"the connection ended after {done} of {total} bytes")
@@ -158,7 +158,7 @@ def _goes_on(response: Any, remote: Remote, done: int) -> bool:
 def _chunks(response: Any) -> Iterator[bytes]:
     while True:
         try:
-            chunk = response.read(CHUNK)
+            chunk = response.read1(CHUNK)  # what has come, so that it is kept whatever happens next
         except (OSError, http.client.HTTPException) as error:
             raise _Dropped(str(error) or type(error).__name__) from error
         if not chunk:
@@ -210,6 +210,6 @@ def _check(remote: Remote, incomplete: Path) -> None:
     if problems:
         incomplete.unlink()
         raise RefusedError(
-            f"what {remote.url} sent is not the published file: {problems[0]}. Nothing of it was kept; try again, or get "
-            f"a good copy elsewhere."
+            f"what {remote.url} sent is not the published file: {problems[0]}. Nothing of it was kept; try again, or "
+            f"get a good copy elsewhere."
         )

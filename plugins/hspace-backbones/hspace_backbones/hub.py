@@ -62,8 +62,8 @@ def fetch(card: Card, offline: bool) -> Path:
     snapshot = find(card)
     if snapshot is None and offline:
         raise NotFoundError(
-            f"{card.facts['repo']} is not whole in the hub's cache ({cache()}), and nothing is downloaded offline. Leave "
-            f"away --offline and HF_HUB_OFFLINE, or give a folder that holds it as the backbone."
+            f"{card.facts['repo']} is not whole in the hub's cache ({cache()}), and nothing is downloaded offline. "
+            f"Leave away --offline and HF_HUB_OFFLINE, or give a folder that holds it as the backbone."
         )
     snapshot = snapshot or _download(card)
     try:
@@ -128,8 +128,8 @@ def _get(card: Card, name: str, revision: str) -> Path:
         raise NotFoundError(f"{repo} at {endpoint} has no revision {revision}.") from error
     except RepositoryNotFoundError as error:
         raise NotFoundError(
-            f"there is no repository {repo} at {endpoint}, or it is not for everybody. Give a folder that holds it as the "
-            f"backbone, or set HF_ENDPOINT to a mirror."
+            f"there is no repository {repo} at {endpoint}, or it is not for everybody. Give a folder that holds it as "
+            f"the backbone, or set HF_ENDPOINT to a mirror."
         ) from error
     except Exception as error:  # the hub's library raises those of its HTTP library, which has changed twice
         raise _failed(repo, endpoint, error) from error
@@ -151,8 +151,7 @@ def _put_blob(card: Card, name: str, revision: str, endpoint: str) -> None:
 
     That is the sha256 of a large file; the library itself begins anew when it was interrupted.
     """
-    from huggingface_hub import get_hf_file_metadata, hf_hub_url
-    from huggingface_hub.utils import build_hf_headers
+    from huggingface_hub import get_hf_file_metadata, get_token, hf_hub_url
 
     from hspace_backbones.download import Remote, download
 
@@ -162,7 +161,8 @@ def _put_blob(card: Card, name: str, revision: str, endpoint: str) -> None:
         return
     sha256 = told.etag if re.fullmatch(r"[0-9a-f]{64}", told.etag) else None
     _require_published(card, name, told.size, sha256)
-    remote = Remote(url, f'"{told.etag}"', told.size, sha256, headers=build_hf_headers())
+    headers = {"Authorization": f"Bearer {token}"} if (token := get_token()) else {}
+    remote = Remote(url, f'"{told.etag}"', told.size, sha256, headers=headers)
     download(remote, _repository(card) / "blobs" / told.etag, f"{card.facts['repo']} {name}")
 
 

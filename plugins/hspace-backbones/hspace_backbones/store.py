@@ -37,7 +37,9 @@ def fetch(card: Card, weights: Path | None = None, offline: bool = False) -> Pat
     if (folder := kept.find(card)) is not None:
         return folder
     if "url" not in card.facts:
-        raise NotFoundError(f"the weights of {card.name}: {card.facts.get('get', 'give your copy with --weights FILE')}.")
+        raise NotFoundError(
+            f"the weights of {card.name}: {card.facts.get('get', 'give your copy with --weights FILE')}."
+        )
     if offline:
         raise NotFoundError(
             f"the weights of {card.name} are not in the cache, and nothing is downloaded offline. Leave away --offline "

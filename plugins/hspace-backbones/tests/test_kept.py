@@ -43,7 +43,9 @@ def status() -> str:
 def kept(tmp_path: Path) -> list[str]:
     """The names of all that the cache holds of weights."""
     cache = tmp_path / "cache"
-    return sorted(str(path.relative_to(cache)) for part in ("downloads", "backbones") for path in cache.glob(f"{part}/*/*"))
+    return sorted(
+        str(path.relative_to(cache)) for part in ("downloads", "backbones") for path in cache.glob(f"{part}/*/*")
+    )
 
 
 @torch.no_grad()
@@ -160,7 +162,9 @@ def test_a_checkpoint_inside_a_zip_is_unpacked(site: Server, offer: Offer, tmp_p
     with zipfile.ZipFile(tmp_path / "model.zip", "w", compression) as archive:
         archive.write(tmp_path / "model.pt", "model.ckpt")
     site.files["/files/model.zip"] = (tmp_path / "model.zip").read_bytes()
-    offer("small", **FACTS, url=f"{site.url}/files/model.zip", file="model.zip", member="model.ckpt", weights="download")
+    offer(
+        "small", **FACTS, url=f"{site.url}/files/model.zip", file="model.zip", member="model.ckpt", weights="download"
+    )
     assert_it_is_the_one()
     assert kept(tmp_path) == ["backbones/small/published"]
     assert_it_is_the_one(weights=tmp_path / "model.zip")
