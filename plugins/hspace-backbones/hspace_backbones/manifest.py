@@ -1,6 +1,7 @@
 """What a published network consists of: the names and shapes that its files must hold."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,16 +32,17 @@ def check(card: Card, folder: Path) -> None:
     if "official" not in card.facts:
         return
     groups = card.facts.get("norm_num_groups", 32)
-    for part, blueprint in _blueprints(card.facts["family"], card.facts["official"], groups).items():
+    for part, blueprint in blueprints(card.facts["family"], card.facts["official"], groups).items():
         place = unet_folder(folder) if part == "unet" else first_stage_folder(folder)
         if place is None:
             raise RefusedError(f"{folder} has no first stage, which {card.name} has.")
-        wrong = differences(_found(place), _parameters(blueprint))
+        wrong = differences(_found(place), parameters(blueprint))
         if wrong:
             raise RefusedError(f"the weights in {place} are not those of {card.name}: {some(wrong)}.")
 
 
-def _blueprints(family: str, described: dict[str, Any], groups: int) -> dict[str, Blueprint]:
+def blueprints(family: str, described: Mapping[str, Any], groups: int) -> dict[str, Blueprint]:
+    """The diffusers class, arguments and mends of each network of a model that is so described."""
     if family == "ddpmpp":
         pesser_args = PesserArguments.read(described["args"], pesser.NEUTRAL)
         return {"unet": (UNet2DModel, pesser.unet_config(pesser_args, groups), pesser.mends(pesser_args))}
@@ -52,7 +54,8 @@ def _blueprints(family: str, described: dict[str, Any], groups: int) -> dict[str
     return {"unet": unet, "first_stage": (first.cls, first.config(groups), first.mends())}
 
 
-def _parameters(blueprint: Blueprint) -> Shapes:
+def parameters(blueprint: Blueprint) -> Shapes:
+    """The names and shapes of the parameters of a network, which is not built for real."""
     with torch.device("meta"):
         network = build(*blueprint)
     return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}

@@ -28,8 +28,8 @@ def fetch(card: Card, weights: Path | None = None, offline: bool = False) -> Pat
     if "repo" in card.facts:
         if weights is not None:
             raise UsageError(
-                f"{card.name} is a repository of the hub, not one file. Give a folder that holds it as the backbone, or "
-                f"the file to one of the cards that take it; {weights} was given"
+                f"{card.name} is a repository of the hub, not one file. Give a folder that holds it as the backbone, "
+                f"or the file to one of the cards that take it; {weights} was given"
             )
         return hub.fetch(card, offline)
     if weights is not None:
@@ -37,9 +37,8 @@ def fetch(card: Card, weights: Path | None = None, offline: bool = False) -> Pat
     if (folder := kept.find(card)) is not None:
         return folder
     if "url" not in card.facts:
-        raise NotFoundError(
-            f"the weights of {card.name}: {card.facts.get('get', 'give your copy with --weights FILE')}."
-        )
+        get = card.facts.get("get", "give your copy with --weights FILE")
+        raise NotFoundError(f"the weights of {card.name}: {get}.")
     if offline:
         raise NotFoundError(
             f"the weights of {card.name} are not in the cache, and nothing is downloaded offline. Leave away --offline "

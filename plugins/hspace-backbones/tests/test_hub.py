@@ -159,7 +159,7 @@ def test_a_file_cut_off_in_the_cache_is_refused(hub: Server, tmp_path: Path) -> 
 def test_offline_what_is_not_cached_is_not_found_and_nothing_is_asked(
     hub: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(NotFoundError, match="nothing is downloaded offline. Leave away --offline and HF_HUB_OFFLINE"):
+    with pytest.raises(NotFoundError, match=r"nothing is downloaded offline\. Leave away --offline and HF_HUB_OFFLINE"):
         load_backbone("small", offline=True)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     fails(NotFoundError, "nothing is downloaded offline", 4)

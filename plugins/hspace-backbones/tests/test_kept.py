@@ -43,9 +43,8 @@ def status() -> str:
 def kept(tmp_path: Path) -> list[str]:
     """The names of all that the cache holds of weights."""
     cache = tmp_path / "cache"
-    return sorted(
-        str(path.relative_to(cache)) for part in ("downloads", "backbones") for path in cache.glob(f"{part}/*/*")
-    )
+    paths = [*cache.glob("downloads/*/*"), *cache.glob("backbones/*/*")]
+    return sorted(str(path.relative_to(cache)) for path in paths)
 
 
 @torch.no_grad()
@@ -75,7 +74,7 @@ def test_a_dropped_connection_is_taken_up_where_it_ended(site: Server) -> None:
 
 def test_what_arrived_before_a_failure_is_not_downloaded_again(site: Server) -> None:
     site.drops[PATH] = [1000, 0, 0, 0, 0]
-    with pytest.raises(HspaceError, match="the connection ended after 1000 of .* what arrived is kept") as caught:
+    with pytest.raises(HspaceError, match=r"the connection ended after 1000 of .* what arrived is kept") as caught:
         load_backbone("small")
     assert caught.value.exit_code == 1
     assert status() == "download"

@@ -13,7 +13,7 @@ from hspace.store import Store, store_of
 from hspace.testing.imports import heavy_after
 from hspace_backbones import hub
 from hspace_backbones.conversion import FAMILIES
-from hspace_backbones.manifest import _blueprints, _parameters
+from hspace_backbones.manifest import blueprints, parameters
 from hspace_backbones.published import cards, checkpoints, like, published
 
 PARITY = Path(__file__).parents[4] / "shared" / "parity"
@@ -59,7 +59,7 @@ def test_a_manifest_has_the_parameters_of_the_official_code(name: str) -> None:
     if facts is None:
         pytest.skip("the facts of the official code are not beside this checkout")
     model = published()[name]
-    shapes = _parameters(_blueprints(model["family"], model, 32)["unet"])
+    shapes = parameters(blueprints(model["family"], model, 32)["unet"])
     count = facts.get("num_parameters") or facts["num_unet_parameters"]
     assert sum(_product(shape) for shape in shapes.values()) == count
 

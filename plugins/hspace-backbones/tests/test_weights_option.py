@@ -30,11 +30,13 @@ def run(
 
     def call(*words: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["hspace", *words])
-        with pytest.raises(SystemExit) as exit:
+        code = 0
+        try:
             main()
-            sys.exit(0)
+        except SystemExit as exit:
+            code = int(exit.code or 0)
         captured = capfd.readouterr()
-        return int(exit.value.code or 0), captured.out, captured.err
+        return code, captured.out, captured.err
 
     return call
 
