@@ -22,7 +22,8 @@ class Card:
     """The name of an implementation, where its code is, and the facts a list can show without importing it.
 
     `target` is "module:attribute". `needs` names what must be given before it can run: fields of a Task for a
-    finder, "folder" for a backbone family that has no weights of its own. `plugin` is filled in on collection.
+    finder, "folder" for a backbone family that has no weights of its own. `store` is the module that keeps a backbone's
+    weights where they do not come with the plugin: a `hspace.store.Store`. `plugin` is filled in on collection.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Card:
     needs: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
     plugin: str = ""
+    store: str = ""
 
     def load(self) -> Any:
         """The object that `target` names; imports its module.

@@ -53,6 +53,8 @@ def discover(
     name: str | None = None,
     out: Path = Path("hspace-out"),
     device: str | torch.device = "cpu",
+    weights: Path | None = None,
+    offline: bool = False,
     progress: Callable[[str], Callable[[int, int], None]] | None = None,
 ) -> Discovery:
     """The directions that a finder finds on a backbone, stored in the registry and shown on a sheet in `out`.
@@ -60,7 +62,8 @@ def discover(
     The finder works on `samples` latents of the seed, or on the latents that `images` invert to. `config` goes to
     the finder. `name` is what to call the find in place of the finder's own choice (with -1, -2, ... for more).
     The sheet has a row per direction and, for each of several pictures, a column per strength from the smallest to
-    the largest. `progress(stage)` returns the callback of a stage. Raises NotFoundError for an unknown name,
+    the largest. `weights` and `offline` are as for `load_backbone`, where `backbone` is a name.
+    `progress(stage)` returns the callback of a stage. Raises NotFoundError for an unknown name,
     UsageError for a config the finder does not take or a need that is not met, HspaceError when nothing was found.
     """
     started = time.perf_counter()
@@ -74,7 +77,8 @@ def discover(
     if name is not None and not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
         raise UsageError(f"a direction's name has small letters, digits, - and _; {name!r} was given")
     if not isinstance(backbone, Backbone):
-        backbone = load_backbone(backbone or default_backbone(), device=device)
+        name_or_folder = backbone or default_backbone()
+        backbone = load_backbone(name_or_folder, device=device, weights=weights, offline=offline)
     task = with_latents(task, backbone, images, samples, stage("inverting"))
     directions, folders = [], []
     for index, direction in enumerate(one.find(backbone, task)):

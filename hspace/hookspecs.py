@@ -20,6 +20,8 @@ hookspec = pluggy.HookspecMarker("hspace")
 def hspace_backbones() -> list[Card]:
     """Backbones. Target: `load(device, dtype) -> Backbone`, with `folder` too where `needs` says so.
 
+    A card with a `store` (a `hspace.store.Store`) has no target of its own: its family reads what the store fetches.
+
     Facts: x_shape, h_shape, h_site, family, licence, source, weights.
     """
     raise AssertionError("a hook specification is not called")

@@ -14,30 +14,45 @@ from hspace.direction import Direction
 from hspace.errors import NotFoundError, RefusedError, UsageError
 from hspace.meta import META_FILE
 from hspace.plugins import plugins
+from hspace.store import fetch
 from hspace.zoo import CARD_FILE, ZOO_FILE, read_card
 
 Device = str | torch.device
 
 
-def load_backbone(name: str | Path, *, device: Device = "cpu", dtype: torch.dtype | None = None) -> Backbone:
+def load_backbone(
+    name: str | Path,
+    *,
+    device: Device = "cpu",
+    dtype: torch.dtype | None = None,
+    weights: Path | None = None,
+    offline: bool = False,
+) -> Backbone:
     """The backbone of that name, or in that folder (a zoo's, or one in the hub's layout), in eval mode.
 
-    `dtype` defaults to float32, whatever the weights are stored in. Raises NotFoundError with the nearest names,
-    RefusedError for a folder nobody can read, UsageError for a family that needs a folder.
+    `dtype` defaults to float32, whatever the weights are stored in. A published checkpoint is downloaded at its first
+    use, unless `offline`; `weights` is the user's own copy of its file, for those that cannot be. Raises NotFoundError
+    with the nearest names, or when the weights are not to be had, RefusedError for a folder or a file nobody can read,
+    UsageError for a family that needs a folder and for `weights` where they have no place, HspaceError when the
+    network or the disk fails.
     """
     folder = Path(name)
     if folder.is_dir():
+        if weights is not None:
+            raise UsageError(f"{folder} is a folder with weights of its own; leave away the file {weights}")
         return load_folder(folder, device, dtype)
     if folder.is_absolute() or str(name).startswith("."):
         raise NotFoundError(f"there is no folder {folder}; a backbone is a name ('hspace list-backbones') or a folder")
     card = plugins().find("backbones", str(name))
-    if "folder" in card.facts:
+    if "folder" in card.facts and weights is None:
         return load_folder(Path(card.facts["folder"]), device, dtype, card)
     if card.needs:
         raise UsageError(
             f"backbone {card.name!r} has no weights of its own: it needs {' and '.join(card.needs)}. "
             f"Give a folder of that family instead of the name."
         )
+    if card.store or weights is not None:
+        return load_folder(fetch(card, weights, offline), device, dtype, card)
     return _ready(run(card, device=device, dtype=dtype), card)
 
 

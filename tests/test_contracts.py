@@ -3,8 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
+
 from hspace.plugins import plugins
+from hspace.store import weights_status
 from hspace.testing import BackboneContract, FinderContract, HeadContract
+from hspace.testing.backbone import require_weights
 
 VARIANTS: Mapping[str, list[Mapping[str, Any]]] = {
     "table": [{"timesteps": [0, 400, 999], "components": 3, "component": 1}],
@@ -21,9 +25,11 @@ def _class(contract: type, name: str, index: int, **attributes: Any) -> None:
 
 
 for _card in plugins().cards("backbones"):
-    if not _card.needs and _card.facts.get("weights") == "bundled":
+    _status = weights_status(_card)
+    if not _card.needs and _status in ("bundled", "cached"):
         _told = {name: _card.facts[name] for name in ("condition", "image_tolerance") if name in _card.facts}
-        _class(BackboneContract, _card.name, 0, card=_card.name, **_told)
+        _marked = {"pytestmark": pytest.mark.weights} if _status == "cached" else {}
+        _class(BackboneContract, _card.name, 0, card=_card.name, **_told, **_marked)
 
 for _card in plugins().cards("heads"):
     for _index, _config in enumerate([{}, *VARIANTS.get(_card.name, [])]):
@@ -33,6 +39,14 @@ for _card in plugins().cards("finders"):
     if not _card.needs:
         for _index, _config in enumerate([{}, *VARIANTS.get(_card.name, [])]):
             _class(FinderContract, _card.name, _index, finder=_card.name, config=_config)
+
+
+def test_a_backbone_whose_weights_are_not_at_hand_is_skipped_and_says_so() -> None:
+    card = next(card for card in plugins().cards("backbones") if card.facts.get("get"))
+    if weights_status(card) == "cached":
+        pytest.skip("its weights are at hand here")
+    with pytest.raises(pytest.skip.Exception, match=f"the weights of {card.name} are not at hand"):
+        require_weights(card.name)
 
 
 def test_there_is_something_of_each_kind_to_test() -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hspace.cli.output import BackboneName, Device, Json, pick_device, print_json, print_table, say
+from hspace.cli.output import BackboneName, Device, Json, Offline, Weights, pick_device, print_json, print_table, say
 from hspace.errors import UsageError
 from hspace.plugins import plugins
 
@@ -19,6 +19,8 @@ def discover(
     unsupervised: Annotated[bool, typer.Option("--unsupervised", help="Use a finder that needs nothing.")] = False,
     finder: Annotated[str | None, typer.Option(help="A name from list-finders [default: jacobian-svd].")] = None,
     backbone: BackboneName = None,
+    weights: Weights = None,
+    offline: Offline = False,
     k: Annotated[int | None, typer.Option("-k", min=1, help="How many directions.")] = None,
     at: Annotated[int | None, typer.Option(help="The training timestep at which to look.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="key=value for the finder; repeatable.")] = None,
@@ -55,6 +57,8 @@ def discover(
             name=name,
             out=out,
             device=pick_device(device),
+            weights=weights,
+            offline=offline,
             progress=lambda what: stack.enter_context(progress(what)),
         )
     rows = [

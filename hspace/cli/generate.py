@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from hspace.cli.output import BackboneName, Device, Json, pick_device, print_json, print_table, say
+from hspace.cli.output import BackboneName, Device, Json, Offline, Weights, pick_device, print_json, print_table, say
 
 
 def register(cli: typer.Typer) -> None:
@@ -16,6 +16,8 @@ def register(cli: typer.Typer) -> None:
 
 def sample(
     backbone: BackboneName = None,
+    weights: Weights = None,
+    offline: Offline = False,
     n: Annotated[int, typer.Option("-n", min=1, help="How many pictures.")] = 16,
     steps: Annotated[int, typer.Option(min=1, help="Sampling steps.")] = 40,
     eta: Annotated[float, typer.Option(min=0, max=1, help="0 is DDIM, 1 is DDPM-like.")] = 0.0,
@@ -33,7 +35,7 @@ def sample(
     from hspace.sampling import sample as generate
 
     storage.require_writable(out)
-    model = load_backbone(backbone or default_backbone(), device=pick_device(device))
+    model = load_backbone(backbone or default_backbone(), device=pick_device(device), weights=weights, offline=offline)
     with progress("sampling", quiet=as_json) as callback:
         x_0 = generate(
             model, latents(model, n, seed), steps=steps, eta=eta, noise=gaussian(seed + 1), callback=callback
@@ -55,6 +57,8 @@ def sample(
 def invert(
     images: Annotated[list[Path], typer.Argument(help="Pictures, or folders of them.")],
     backbone: BackboneName = None,
+    weights: Weights = None,
+    offline: Offline = False,
     steps: Annotated[int, typer.Option(min=2, help="Sampling steps.")] = 40,
     fixed_point: Annotated[int, typer.Option(min=0, help="Refinements per step; 0 as published.")] = 1,
     out: Annotated[Path, typer.Option(help="Where the latents and reconstructions go.")] = Path("hspace-out/invert"),
@@ -72,7 +76,7 @@ def invert(
 
     files = find_images(images)
     storage.require_writable(out)
-    model = load_backbone(backbone or default_backbone(), device=pick_device(device))
+    model = load_backbone(backbone or default_backbone(), device=pick_device(device), weights=weights, offline=offline)
     pictures = [load_image(path, image_size(model)) for path in files]
     rows = []
     with progress("inverting", quiet=as_json) as callback:

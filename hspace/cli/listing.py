@@ -8,6 +8,7 @@ from hspace.cards import SINGULAR, Card
 from hspace.cli.output import Json, print_json, print_table, say
 from hspace.errors import RefusedError
 from hspace.plugins import plugins
+from hspace.store import weights_status
 
 PROVIDERS = {
     "backbones": "hspace-backbones and hspace-zoo",
@@ -30,11 +31,10 @@ def register(cli: typer.Typer) -> None:
 
 def backbone_facts(card: Card) -> dict[str, Any]:
     """What lists and JSON say of a backbone; what its card does not say is None."""
-    weights = card.facts.get("weights", "bring-your-own" if card.needs else "bundled")
     facts = {key: card.facts.get(key) for key in ("x_shape", "h_shape", "licence", "source")}
     family = card.facts.get("family")
     named = {"name": card.name, "family": family, "plugin": card.plugin, "summary": card.summary}
-    return {**named, **facts, "weights": weights}
+    return {**named, **facts, "weights": weights_status(card)}
 
 
 def list_backbones(as_json: Json = False) -> None:

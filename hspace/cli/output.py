@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -17,6 +18,11 @@ PIPED_WIDTH = 160
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout instead of a table.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps; auto takes the first accelerator there is.")]
 BackboneName = Annotated[str | None, typer.Option("--backbone", help="A name from list-backbones, or a folder.")]
+
+Weights = Annotated[
+    Path | None, typer.Option("--weights", metavar="FILE", help="Your copy of the backbone's published file.")
+]
+Offline = Annotated[bool, typer.Option("--offline", help="Download nothing; use what is in the cache.")]
 
 
 def print_json(answer: Mapping[str, Any]) -> None:

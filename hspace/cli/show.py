@@ -2,13 +2,14 @@
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from hspace.cards import SINGULAR
 from hspace.cli.listing import backbone_facts
-from hspace.cli.output import Json, cell, print_json, print_table
+from hspace.cli.output import Json, Offline, Weights, cell, print_json, print_table
 from hspace.errors import not_found
 from hspace.plugins import plugins
 
@@ -20,10 +21,12 @@ def register(cli: typer.Typer) -> None:
 
 def show(
     name: Annotated[str, typer.Argument(help="The name of anything that a list command lists.")],
+    weights: Weights = None,
+    offline: Offline = False,
     as_json: Json = False,
 ) -> None:
-    """Show a backbone, head, finder, ... or direction in full."""
-    found = _directions(name) or _cards(name)
+    """Show a backbone, head, finder, ... or direction in full; with --weights, what that file holds for a backbone."""
+    found = [_brought(name, weights, offline)] if weights else _directions(name) or _cards(name)
     if not found:
         known = {card.name for kind in SINGULAR for card in plugins().cards(kind)}
         raise not_found(
@@ -34,6 +37,16 @@ def show(
         return
     for one in found:
         print_table(("", ""), _rows(one), title=f"{one['kind']} {name}")
+
+
+def _brought(name: str, weights: Path, offline: bool) -> dict[str, Any]:
+    """The card of a backbone with the facts that the user's own file of weights was converted with."""
+    from hspace.store import fetch
+    from hspace.zoo import read_card
+
+    card = plugins().find("backbones", name)
+    told = read_card(fetch(card, weights, offline))
+    return {"kind": "backbone", **asdict(card), "facts": {**card.facts, **told.facts}, "plugin": card.plugin}
 
 
 def _cards(name: str) -> list[dict[str, Any]]:
@@ -55,8 +68,6 @@ def _direction_ids() -> set[str]:
 def _directions(name: str) -> list[dict[str, Any]]:
     if "/" not in name:
         return []
-    from pathlib import Path
-
     from hspace import registry
     from hspace.meta import META_FILE, read_meta
 

@@ -13,12 +13,20 @@ from hspace.errors import UsageError
 from hspace.fingerprint import x_shape
 from hspace.loading import load_backbone
 from hspace.plugins import plugins
+from hspace.store import weights_status
 from hspace.testing.imports import heavy_imports
 
 
 @cache
 def _load(card: str) -> Backbone:
     return load_backbone(card)
+
+
+def require_weights(card: str) -> None:
+    """Skips the running test where a backbone's weights are neither bundled nor cached."""
+    status = weights_status(plugins().find("backbones", card))
+    if status in ("download", "bring-your-own"):
+        pytest.skip(f"the weights of {card} are not at hand ({status})")
 
 
 def entry_module(plugin: str) -> str:
@@ -38,7 +46,8 @@ class BackboneContract:
 
     @pytest.fixture
     def backbone(self) -> Backbone:
-        """The backbone under test, loaded once for all tests of its card."""
+        """The backbone under test, loaded once for all tests of its card; skips where its weights are not at hand."""
+        require_weights(self.card)
         return _load(self.card).bind(**self.condition)
 
     @pytest.fixture

@@ -5,6 +5,7 @@ from typing import Any
 import typer
 
 import hspace
+from hspace_backbones.published import cards
 
 SOURCES = {
     "ddpmpp": "Ho et al., DDPM (arXiv:2006.11239), in Song et al.'s DDPM++ layout",
@@ -22,8 +23,9 @@ FAMILIES = {
 
 @hspace.hookimpl
 def hspace_backbones() -> list[hspace.Card]:
-    """The four families, and random-weight siblings to try things on."""
+    """The four families, random-weight siblings to try things on, and the published checkpoints."""
     return [
+        *cards(),
         *(_family(name, summary) for name, summary in FAMILIES.items()),
         _tiny("ddpmpp", "DDPM++ in small with random weights, for tests"),
         _tiny("iddpm", "iDDPM in small with random weights: cosine schedule, learned variance"),

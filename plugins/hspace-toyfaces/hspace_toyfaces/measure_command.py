@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hspace.cli.output import BackboneName, Device, Json
+from hspace.cli.output import BackboneName, Device, Json, Offline, Weights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +33,8 @@ def measure(
     direction: Annotated[str, typer.Argument(metavar="DIRECTION", help="An id, with #k for one of a basis; a folder.")],
     target: Annotated[str | None, typer.Option(help="The attribute it is meant to change, such as smile.")] = None,
     backbone: BackboneName = None,
+    weights: Weights = None,
+    offline: Offline = False,
     n: Annotated[int, typer.Option("-n", min=1, help="How many faces.")] = 32,
     strengths: Annotated[str | None, typer.Option(help="As in -2,-1,1,2 [default: half and all of its range].")] = None,
     steps: Annotated[int, typer.Option(min=2, help="Sampling steps.")] = 40,
@@ -53,7 +55,8 @@ def measure(
     asked = parse_strengths(strengths) if strengths else None
     found = load_direction(direction)
     every = [found] if found.component is not None else parts([found])
-    model = load_backbone(backbone or found.meta.backbone.id, device=pick_device(device))
+    name = backbone or found.meta.backbone.id
+    model = load_backbone(name, device=pick_device(device), weights=weights, offline=offline)
     regressor = load_regressor()
     with progress("inverting", quiet=as_json) as callback:
         faces = inverted_faces(model, n, seed, steps, callback)
