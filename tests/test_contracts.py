@@ -35,6 +35,6 @@ for _card in plugins().cards("finders"):
 
 
 def test_there_is_something_of_each_kind_to_test() -> None:
-    assert {"ddpmpp-tiny"} <= {card.name for card in plugins().cards("backbones")}
+    assert {"ddpmpp-random-tiny"} <= {card.name for card in plugins().cards("backbones")}
     assert {"table", "delta-block"} <= {card.name for card in plugins().cards("heads")}
     assert {"jacobian-svd"} <= {card.name for card in plugins().cards("finders")}

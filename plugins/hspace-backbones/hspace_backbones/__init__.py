@@ -31,7 +31,7 @@ def hspace_backbones() -> list[hspace.Card]:
         _tiny(
             "adm",
             "ADM in small with random weights, for ten classes",
-            name="adm-cond-tiny",
+            name="adm-cond-random-tiny",
             target="tiny_conditional",
             condition={"label": 3},
         ),
@@ -68,4 +68,4 @@ def _tiny(family: str, summary: str, name: str = "", target: str = "tiny", **fac
         "weights": "bundled",
     }
     place = f"hspace_backbones.{family}:{target}"
-    return hspace.Card(name or f"{family}-tiny", place, summary, facts={**common, **facts})
+    return hspace.Card(name or f"{family}-random-tiny", place, summary, facts={**common, **facts})
