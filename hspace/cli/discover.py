@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hspace.cli.output import BackboneName, Device, Json, pick_device, print_json, print_table, say
+from hspace.cli.output import BackboneName, Bind, Device, Json, load_bound, pick_device, print_json, print_table, say
 from hspace.errors import UsageError
 from hspace.plugins import plugins
 
@@ -20,6 +20,7 @@ def discover(
     unsupervised: Annotated[bool, typer.Option("--unsupervised", help="Use a finder that needs nothing.")] = False,
     finder: Annotated[str | None, typer.Option(help="A name from list-finders [default: jacobian-svd].")] = None,
     backbone: BackboneName = None,
+    bind: Bind = None,
     k: Annotated[int | None, typer.Option("-k", min=1, help="How many directions.")] = None,
     at: Annotated[int | None, typer.Option(help="The training timestep at which to look.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="key=value for the finder; repeatable.")] = None,
@@ -37,6 +38,7 @@ def discover(
 
     from hspace import discovery
     from hspace.images import find_images
+    from hspace.loading import default_backbone
     from hspace.progress import progress
 
     chosen = _finder(unsupervised, finder)
@@ -45,7 +47,7 @@ def discover(
     places = find_images(images or [])
     with ExitStack() as stack:
         found = discovery.discover(
-            backbone,
+            load_bound(backbone or default_backbone(), bind, pick_device(device)) if bind else backbone,
             finder=chosen,
             config=config,
             images=places,

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hspace.cli.output import BackboneName, Device, Json, pick_device, print_json, print_table, say
+from hspace.cli.output import BackboneName, Bind, Device, Json, load_bound, pick_device, print_json, print_table, say
 from hspace.errors import RefusedError, UsageError
 
 SHEET = "sheet"
@@ -21,6 +21,7 @@ def edit(
     images: Annotated[list[Path], typer.Argument(help="Pictures, or folders of them.")],
     directions: Annotated[list[str], typer.Option("--direction", help="ID or ID=STRENGTH; repeatable.")],
     backbone: BackboneName = None,
+    bind: Bind = None,
     steps: Annotated[int, typer.Option(min=2, help="Sampling steps.")] = 40,
     t_edit: Annotated[int | None, typer.Option(help="Edit from this timestep up [default: the direction's].")] = None,
     t_boost: Annotated[int | None, typer.Option(help="Add noise below here [default: the direction's].")] = None,
@@ -40,7 +41,7 @@ def edit(
     """Edit pictures along directions; a rerun skips what is done and unchanged."""
     from hspace.editing import Settings, edit_files, sweep_sheet
     from hspace.images import find_images, read_note, save_picture
-    from hspace.loading import load_backbone, load_direction
+    from hspace.loading import load_direction
     from hspace.progress import progress
 
     asked = [parse_direction(text) for text in directions]
@@ -48,7 +49,7 @@ def edit(
     files = find_images(images)
     loaded = [(load_direction(id), strength) for id, strength in asked]
     weighed = [(one, one.meta.strength.default if strength is None else strength) for one, strength in loaded]
-    model = load_backbone(backbone or weighed[0][0].meta.backbone.id, device=pick_device(device))
+    model = load_bound(backbone or weighed[0][0].meta.backbone.id, bind, pick_device(device))
     settings = Settings(steps, t_edit, t_boost, fixed_point, seed, symmetric)
     sheet = out / "sweep.png"
     if factors and sheet.exists() and not force and read_note(sheet) != SHEET:

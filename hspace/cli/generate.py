@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from hspace.cli.output import BackboneName, Device, Json, pick_device, print_json, print_table, say
+from hspace.cli.output import BackboneName, Bind, Device, Json, load_bound, pick_device, print_json, print_table, say
 
 
 def register(cli: typer.Typer) -> None:
@@ -16,6 +16,7 @@ def register(cli: typer.Typer) -> None:
 
 def sample(
     backbone: BackboneName = None,
+    bind: Bind = None,
     n: Annotated[int, typer.Option("-n", min=1, help="How many pictures.")] = 16,
     steps: Annotated[int, typer.Option(min=1, help="Sampling steps.")] = 40,
     eta: Annotated[float, typer.Option(min=0, max=1, help="0 is DDIM, 1 is DDPM-like.")] = 0.0,
@@ -27,13 +28,13 @@ def sample(
     """Draw pictures from a backbone, unedited."""
     from hspace import storage
     from hspace.images import contact_sheet, save_picture, to_picture
-    from hspace.loading import default_backbone, load_backbone
+    from hspace.loading import default_backbone
     from hspace.progress import progress
     from hspace.sampling import gaussian, latents
     from hspace.sampling import sample as generate
 
     storage.require_writable(out)
-    model = load_backbone(backbone or default_backbone(), device=pick_device(device))
+    model = load_bound(backbone or default_backbone(), bind, pick_device(device))
     with progress("sampling", quiet=as_json) as callback:
         x_0 = generate(
             model, latents(model, n, seed), steps=steps, eta=eta, noise=gaussian(seed + 1), callback=callback
@@ -55,6 +56,7 @@ def sample(
 def invert(
     images: Annotated[list[Path], typer.Argument(help="Pictures, or folders of them.")],
     backbone: BackboneName = None,
+    bind: Bind = None,
     steps: Annotated[int, typer.Option(min=2, help="Sampling steps.")] = 40,
     fixed_point: Annotated[int, typer.Option(min=0, help="Refinements per step; 0 as published.")] = 1,
     out: Annotated[Path, typer.Option(help="Where the latents and reconstructions go.")] = Path("hspace-out/invert"),
@@ -65,14 +67,14 @@ def invert(
     from hspace import storage
     from hspace.discovery import image_size
     from hspace.images import find_images, load_image, psnr, save_picture, to_picture
-    from hspace.loading import default_backbone, load_backbone
+    from hspace.loading import default_backbone
     from hspace.progress import progress
     from hspace.sampling import invert as to_latent
     from hspace.sampling import sample as generate
 
     files = find_images(images)
     storage.require_writable(out)
-    model = load_backbone(backbone or default_backbone(), device=pick_device(device))
+    model = load_bound(backbone or default_backbone(), bind, pick_device(device))
     pictures = [load_image(path, image_size(model)) for path in files]
     rows = []
     with progress("inverting", quiet=as_json) as callback:

@@ -53,7 +53,14 @@ def hspace_commands(app: typer.Typer) -> None:
 
 
 def _family(name: str, summary: str) -> hspace.Card:
-    facts = {"family": name, "h_site": "mid.out", "source": SOURCES[name], "weights": "bring-your-own"}
+    facts = {
+        "family": name,
+        "h_site": "mid.out",
+        "source": SOURCES[name],
+        "weights": "bring-your-own",
+        "assumptions": f"hspace_backbones.assumptions:{name}",
+        "alternatives": "hspace_backbones.alternatives:alternatives",
+    }
     return hspace.Card(name, f"hspace_backbones.{name}:load", summary, needs=("folder",), facts=facts)
 
 
