@@ -67,15 +67,15 @@ def bound(backbone: Backbone, conditions: Mapping[str, Any], device: Device = "c
 
 
 def _unconditional(backbone: Backbone, named: Any, device: Device) -> Backbone:
-    null = backbone.card.facts.get(NULL) if backbone.card else None
-    if named is None and null is None:
+    if named is None:
+        null: Mapping[str, Any] | None = backbone.card.facts.get(NULL) if backbone.card else None
+        if null is not None:
+            return backbone.bind(**null)
         name = backbone.card.name if backbone.card else "this backbone"
         raise UsageError(
             f"{name} has no class that means 'no condition', so guidance has no unconditional half. Leave scale away, "
             f"or name an unconditional backbone of the same pictures and schedule with {UNCONDITIONAL}=BACKBONE."
         )
-    if named is None:
-        return backbone.bind(**null)
     other = load_backbone(str(named), device=device).to(next(backbone.parameters(), torch.empty(0)).dtype)
     if x_shape(other) != x_shape(backbone):
         raise RefusedError(f"x_t of {named} is {x_shape(other)}, not {x_shape(backbone)}; it cannot be the other half")

@@ -23,7 +23,7 @@ LEVELS = (0.02, 0.1, 0.3, 0.5, 0.7, 0.9)
 JUDGED = 4
 """How many of them tell: above, most of x_t is noise, and a guess is nearly as good as any network."""
 WORST_RATIO = 1.0
-"""The largest error of a sound backbone, in parts of the guess's: 0.5 on the toy faces, 1.1 to 7 after a gross mistake."""
+"""The largest error of a sound backbone, in parts of the guess's; 0.5 on the toy faces, up to 7 after a mistake."""
 BETTER = 0.005
 """How much lower another assumption must make the error to be believed; on the toy faces none of them lowers it."""
 LOWEST_PSNR = 15.0

@@ -105,7 +105,7 @@ def test_a_mistake_that_loads_is_named(size: int, mistake: str) -> None:
     backbone, x_0 = sound(size)
     broken = copy.deepcopy(backbone)
     MISTAKES[mistake](broken)
-    others = compare(broken, x_0, seed=0)
+    others = compare(broken, x_0[:1], seed=0)
     best = min(others, key=lambda what: others[what])
     assert others[best] < -BETTER
     assert best.startswith(EXPLAINED_BY.get(mistake, mistake))
@@ -115,7 +115,7 @@ def test_a_wrong_norm_eps_is_not_seen() -> None:
     backbone, x_0 = sound(32)
     broken = copy.deepcopy(backbone)
     setting(nn.GroupNorm, eps=1e-5)(broken)
-    assert min(compare(broken, x_0, seed=0).values()) > -BETTER
+    assert abs(compare(broken, x_0[:1], seed=0)["norm eps: 1e-06"]) < 0.1 * BETTER
 
 
 def test_the_alternatives_leave_the_backbone_alone() -> None:
