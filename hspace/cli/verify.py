@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hspace.cli.output import Bind, Device, Json, load_bound, pick_device, print_json, print_table, say
-from hspace.errors import HspaceError, RefusedError, UsageError
+from hspace.errors import HspaceError, NotFoundError, RefusedError, UsageError
 
 if TYPE_CHECKING:
     from hspace.verification import Verified
@@ -134,6 +134,10 @@ def _entry(id: str) -> Any:
     from hspace import registry
     from hspace.plugins import plugins
 
-    if id in {card.name for card in plugins().cards("backbones")} or (Path(id).is_dir() and id.count("/") != 1):
-        raise UsageError(f"{id} is a backbone; give pictures of its domain: hspace verify {id} --images DIR")
-    return registry.find(id)
+    try:
+        return registry.find(id)
+    except NotFoundError as error:
+        if id in {card.name for card in plugins().cards("backbones")} or Path(id).is_dir():
+            way_out = f"give pictures of its domain: hspace verify {id} --images DIR"
+            raise UsageError(f"{id} is no direction of the registry. If it is a backbone, {way_out}") from error
+        raise
