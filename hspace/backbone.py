@@ -31,13 +31,15 @@ class Backbone(nn.Module, ABC):
     """A frozen denoiser in two halves, x_t -> h and h -> eps.
 
     `alphas_cumprod` is the (T,) float64 noise schedule. `card` says where the backbone came from, None for one
-    built by hand. Whatever the network predicts (eps, v, a learned variance beside it), decode_h returns eps.
+    built by hand. `condition` is what it was bound to. Whatever the network predicts (eps, v, a learned variance
+    beside it), decode_h returns eps.
     """
 
     def __init__(self, alphas_cumprod: Tensor, card: Card | None = None) -> None:
         super().__init__()
         self.alphas_cumprod = torch.as_tensor(alphas_cumprod).detach().double().cpu()
         self.card = card
+        self.condition: dict[str, Any] = {}
 
     @abstractmethod
     def encode_h(self, x_t: Tensor, t: Tensor) -> State:
@@ -75,7 +77,9 @@ class Backbone(nn.Module, ABC):
 class Guided(Backbone):
     """Classifier-free guidance of two bound backbones: eps = eps_u + scale (eps_c - eps_u).
 
-    Its h is that of the conditional one, and delta_h enters there only.
+    Its h is that of the conditional one, and delta_h enters there only: a shift in both halves would be in eps_u as
+    well as in eps_c, so the sum would take (scale - 1) parts of it back; in the conditional half alone it belongs to
+    what guidance strengthens, and it is that half's h on which a direction is found and checked.
     Source: Ho and Salimans, Classifier-Free Diffusion Guidance, with the guided sum written from eps_u.
     """
 
@@ -84,6 +88,7 @@ class Guided(Backbone):
         self.conditional = conditional
         self.unconditional = unconditional
         self.scale = scale
+        self.condition = {**conditional.condition, "scale": scale}
 
     def encode_h(self, x_t: Tensor, t: Tensor) -> State:
         state_c = self.conditional.encode_h(x_t, t)

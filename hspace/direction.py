@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from hspace.backbone import Backbone
     from hspace.head import Head
 
+_PLAIN = (int, float, str, list)
+"""What a condition that can be written down is made of; an embedding, for one, is not."""
+
 
 @dataclass(frozen=True)
 class Direction:
@@ -57,7 +60,11 @@ class Direction:
         described = Meta(
             id=f"{backbone.card.name}/{what}.{finder}",
             backbone=BackboneRef(
-                id=backbone.card.name, h_shape=seen.h_shape, h_site=site, fingerprint=seen.fingerprint
+                id=backbone.card.name,
+                h_shape=seen.h_shape,
+                h_site=site,
+                fingerprint=seen.fingerprint,
+                condition={key: one for key, one in backbone.condition.items() if isinstance(one, _PLAIN)},
             ),
             head=HeadRef(name=head, config=dict(config)),
             provenance=provenance,
@@ -82,7 +89,7 @@ class Direction:
         """
         from hspace.building import build_head
 
-        self._check(backbone)
+        self.check(backbone)
         config = dict(self.meta.head.config)
         if self.meta.components > 1:
             if self.component is None:
@@ -93,10 +100,19 @@ class Direction:
             config["component"] = self.component
         return build_head(backbone, self.meta.head.name, config, self.weights)
 
-    def _check(self, backbone: "Backbone") -> None:
+    def check(self, backbone: "Backbone") -> None:
+        """Raises RefusedError when the backbone's h is not the one the direction was found on.
+
+        Raises UsageError when the direction was found under a condition, and the backbone is under none.
+        """
+        from hspace.binding import describe
         from hspace.fingerprint import TOLERANCE, distance, probe
 
-        home, seen = self.meta.backbone, probe(backbone)
+        home = self.meta.backbone
+        rebind = f"It was found under a condition: {describe(home.condition)}. "
+        if home.condition and not backbone.condition:
+            raise UsageError(f"direction {self.meta.id!r} needs a condition. {rebind}".rstrip())
+        seen = probe(backbone)
         if home.h_shape != seen.h_shape:
             difference = f"is {seen.h_shape}, not {home.h_shape}"
         elif (apart := distance(home.fingerprint, seen.fingerprint)) > TOLERANCE:
@@ -105,6 +121,7 @@ class Direction:
             return
         raise RefusedError(
             f"direction {self.meta.id!r} was found on h of {home.id!r}; this backbone's h {difference}. "
+            f"{rebind if home.condition != backbone.condition and home.condition else ''}"
             f"Load that backbone, or find the direction again with 'hspace discover'."
         )
 

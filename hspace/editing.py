@@ -66,7 +66,8 @@ def edit_files(
     A sweep multiplies the strengths by each of its numbers and makes a picture for each. What is there already,
     made by the same call from the same bytes, is skipped; a different file of that name is refused unless
     `force`. Every input is decoded before anything is written. Raises RefusedError for a damaged input or an
-    output in the way, UsageError when two inputs would share an output, HspaceError when `out` cannot be written.
+    output in the way, UsageError when two inputs would share an output, HspaceError when `out` cannot be written;
+    and as Direction.check does.
     """
     settings = settings or Settings()
     names = [direction.id for direction, _ in directions]
@@ -74,6 +75,8 @@ def edit_files(
         raise UsageError(f"a direction was given twice: {', '.join(names)}; add its strengths up instead")
     for path in images:
         open_image(path)
+    for direction, _ in directions:
+        direction.check(backbone)
     jobs = _plan(images, directions, out, settings, sweep, backbone)
     _refuse_collisions(jobs, force)
     storage.require_writable(out)
@@ -118,7 +121,8 @@ def _recipe(
         for (one, _), strength in zip(directions, strengths, strict=True)
     ]
     name = backbone.card.name if backbone.card else None
-    return {"format": 1, "input_sha256": digest, "backbone": name, "directions": edits, **vars(settings)}
+    condition = {"condition": backbone.condition} if backbone.condition else {}
+    return {"format": 1, "input_sha256": digest, "backbone": name, "directions": edits, **condition, **vars(settings)}
 
 
 def _refuse_collisions(jobs: Sequence[_Job], force: bool) -> None:

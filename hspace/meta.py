@@ -20,12 +20,13 @@ class _Part(BaseModel):
 
 
 class BackboneRef(_Part):
-    """The backbone a direction belongs to, recognised by the fingerprint of its h."""
+    """The backbone a direction belongs to, recognised by the fingerprint of its h, and what it was bound to."""
 
     id: str
     h_shape: tuple[int, int, int]
     h_site: str = "mid.out"
     fingerprint: tuple[float, ...] = Field(min_length=8, max_length=8)
+    condition: dict[str, Any] = {}
 
 
 class HeadRef(_Part):

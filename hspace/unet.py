@@ -102,19 +102,20 @@ class SplitUNet(Backbone):
         if set(cond) != {"label"} or self.unet.class_embedding is None:
             takes = "label" if self.unet.class_embedding is not None else "no condition"
             raise UsageError(f"this U-Net takes {takes}; bind() was given {', '.join(cond)}")
-        label = torch.as_tensor(cond["label"])
+        label = _whole(cond["label"])
         classes = self.unet.config.num_class_embeds
         if classes is not None and not bool(((label >= 0) & (label < classes)).all()):
             raise UsageError(f"label must be from 0 to {classes - 1}; {cond['label']} was given")
         bound = copy.copy(self)
         bound.label = label
+        bound.condition = {"label": label.tolist()}
         return bound
 
     def _labels(self, x_t: Tensor) -> Tensor | None:
         if self.unet.class_embedding is None:
             return None
         if self.label is None:
-            raise UsageError("this U-Net is class-conditional; say which class with bind(label=...)")
+            raise UsageError("this U-Net is class-conditional; say which class: --bind label=N, or bind(label=N)")
         return self.label.to(x_t.device).expand(x_t.shape[0])
 
     def encode_h(self, x_t: Tensor, t: Tensor) -> State:
@@ -129,6 +130,16 @@ class SplitUNet(Backbone):
         if self.prediction_type == "epsilon":
             return prediction
         return to_eps(prediction, state.x_t, interpolate(self.alphas_cumprod, state.t))
+
+
+def _whole(label: Any) -> Tensor:
+    try:
+        tensor = torch.as_tensor(label)
+    except (TypeError, ValueError, RuntimeError):
+        tensor = torch.empty(0)
+    if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
+        raise UsageError(f"label must be a whole number, the class; {label!r} was given")
+    return tensor
 
 
 class _Stop(Exception):
@@ -164,7 +175,6 @@ class ReplayBackbone(Backbone):
         self._call = call
         self._encoder, self._middle, self._temb = tuple(encoder), middle, temb
         self._conditions = tuple(conditions)
-        self._cond: dict[str, Any] = {}
         self._lock = threading.RLock()
 
     def bind(self, **cond: Any) -> "ReplayBackbone":
@@ -173,14 +183,14 @@ class ReplayBackbone(Backbone):
             takes = ", ".join(self._conditions) or "no condition"
             raise UsageError(f"this backbone takes {takes}; bind() was given {', '.join(unknown)}")
         bound = copy.copy(self)
-        bound._cond = {**self._cond, **cond}
+        bound.condition = {**self.condition, **cond}
         return bound
 
     def encode_h(self, x_t: Tensor, t: Tensor) -> State:
         tape: dict[str, list[Any]] = {name: [] for name in self._recorded()}
         with self._lock, self._hooks(tape):
             try:
-                self._call(self.model, x_t, t, **self._cond)
+                self._call(self.model, x_t, t, **self.condition)
             except _Stop as stop:
                 temb = tape[self._temb][0] if self._temb else None
                 return State(x_t, t, stop.h, temb, tape)
@@ -190,7 +200,7 @@ class ReplayBackbone(Backbone):
         h = state.h if delta_h is None else state.h + delta_h
         answers = {name: iter(outputs) for name, outputs in state.tape.items()}
         with self._lock, self._answering({**answers, self._middle: iter([h])}):
-            prediction = self._call(self.model, state.x_t, state.t, **self._cond)
+            prediction = self._call(self.model, state.x_t, state.t, **self.condition)
         return prediction[:, : state.x_t.shape[1]]
 
     def _recorded(self) -> tuple[str, ...]:

@@ -50,6 +50,6 @@ def test_a_backbone_whose_weights_are_not_at_hand_is_skipped_and_says_so() -> No
 
 
 def test_there_is_something_of_each_kind_to_test() -> None:
-    assert {"ddpmpp-tiny"} <= {card.name for card in plugins().cards("backbones")}
+    assert {"ddpmpp-random-tiny"} <= {card.name for card in plugins().cards("backbones")}
     assert {"table", "delta-block"} <= {card.name for card in plugins().cards("heads")}
     assert {"jacobian-svd"} <= {card.name for card in plugins().cards("finders")}

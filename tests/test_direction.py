@@ -155,7 +155,7 @@ def test_the_same_weights_in_single_precision_are_the_same_backbone() -> None:
 
 
 def test_a_head_works_in_the_precision_of_its_backbone() -> None:
-    backbone = load_backbone("ddpmpp-tiny", dtype=torch.bfloat16)
+    backbone = load_backbone("ddpmpp-random-tiny", dtype=torch.bfloat16)
     state = backbone.encode_h(noise(2, 3, 16, 16).to(torch.bfloat16), torch.tensor([1.0, 2.0]))
     temb_dim = state.temb.shape[1] if state.temb is not None else 0
     from hspace.building import build_head

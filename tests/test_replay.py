@@ -195,5 +195,5 @@ def test_an_unknown_condition_is_refused() -> None:
 
 def test_binding_leaves_the_backbone_unbound() -> None:
     backbone = by_hand(foreign(), conditions=["label"])
-    assert backbone.bind(label=1)._cond == {"label": 1}
-    assert backbone._cond == {}
+    assert backbone.bind(label=1).condition == {"label": 1}
+    assert backbone.condition == {}

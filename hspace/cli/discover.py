@@ -5,7 +5,19 @@ from typing import Annotated, Any
 
 import typer
 
-from hspace.cli.output import BackboneName, Device, Json, Offline, Weights, pick_device, print_json, print_table, say
+from hspace.cli.output import (
+    BackboneName,
+    Bind,
+    Device,
+    Json,
+    Offline,
+    Weights,
+    load_bound,
+    pick_device,
+    print_json,
+    print_table,
+    say,
+)
 from hspace.errors import UsageError
 from hspace.plugins import plugins
 
@@ -21,6 +33,7 @@ def discover(
     backbone: BackboneName = None,
     weights: Weights = None,
     offline: Offline = False,
+    bind: Bind = None,
     k: Annotated[int | None, typer.Option("-k", min=1, help="How many directions.")] = None,
     at: Annotated[int | None, typer.Option(help="The training timestep at which to look.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="key=value for the finder; repeatable.")] = None,
@@ -38,6 +51,7 @@ def discover(
 
     from hspace import discovery
     from hspace.images import find_images
+    from hspace.loading import default_backbone
     from hspace.progress import progress
     from hspace.settings import parse_settings
 
@@ -47,7 +61,7 @@ def discover(
     places = find_images(images or [])
     with ExitStack() as stack:
         found = discovery.discover(
-            backbone,
+            load_bound(backbone or default_backbone(), bind, pick_device(device), weights, offline) if bind else backbone,
             finder=chosen,
             config=config,
             images=places,

@@ -5,7 +5,19 @@ from typing import Annotated, Any
 
 import typer
 
-from hspace.cli.output import BackboneName, Device, Json, Offline, Weights, pick_device, print_json, print_table, say
+from hspace.cli.output import (
+    BackboneName,
+    Bind,
+    Device,
+    Json,
+    Offline,
+    Weights,
+    load_bound,
+    pick_device,
+    print_json,
+    print_table,
+    say,
+)
 from hspace.errors import RefusedError, UsageError
 
 SHEET = "sheet"
@@ -23,6 +35,7 @@ def edit(
     backbone: BackboneName = None,
     weights: Weights = None,
     offline: Offline = False,
+    bind: Bind = None,
     steps: Annotated[int, typer.Option(min=2, help="Sampling steps.")] = 40,
     t_edit: Annotated[int | None, typer.Option(help="Edit from this timestep up [default: the direction's].")] = None,
     t_boost: Annotated[int | None, typer.Option(help="Add noise below here [default: the direction's].")] = None,
@@ -42,7 +55,7 @@ def edit(
     """Edit pictures along directions; a rerun skips what is done and unchanged."""
     from hspace.editing import Settings, edit_files, sweep_sheet
     from hspace.images import find_images, read_note, save_picture
-    from hspace.loading import load_backbone, load_direction
+    from hspace.loading import load_direction
     from hspace.progress import progress
 
     asked = [parse_direction(text) for text in directions]
@@ -51,7 +64,7 @@ def edit(
     loaded = [(load_direction(id), strength) for id, strength in asked]
     weighed = [(one, one.meta.strength.default if strength is None else strength) for one, strength in loaded]
     name = backbone or weighed[0][0].meta.backbone.id
-    model = load_backbone(name, device=pick_device(device), weights=weights, offline=offline)
+    model = load_bound(name, bind, pick_device(device), weights, offline)
     settings = Settings(steps, t_edit, t_boost, fixed_point, seed, symmetric)
     sheet = out / "sweep.png"
     if factors and sheet.exists() and not force and read_note(sheet) != SHEET:

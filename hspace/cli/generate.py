@@ -5,7 +5,19 @@ from typing import Annotated
 
 import typer
 
-from hspace.cli.output import BackboneName, Device, Json, Offline, Weights, pick_device, print_json, print_table, say
+from hspace.cli.output import (
+    BackboneName,
+    Bind,
+    Device,
+    Json,
+    Offline,
+    Weights,
+    load_bound,
+    pick_device,
+    print_json,
+    print_table,
+    say,
+)
 
 
 def register(cli: typer.Typer) -> None:
@@ -18,6 +30,7 @@ def sample(
     backbone: BackboneName = None,
     weights: Weights = None,
     offline: Offline = False,
+    bind: Bind = None,
     n: Annotated[int, typer.Option("-n", min=1, help="How many pictures.")] = 16,
     steps: Annotated[int, typer.Option(min=1, help="Sampling steps.")] = 40,
     eta: Annotated[float, typer.Option(min=0, max=1, help="0 is DDIM, 1 is DDPM-like.")] = 0.0,
@@ -29,13 +42,13 @@ def sample(
     """Draw pictures from a backbone, unedited."""
     from hspace import storage
     from hspace.images import contact_sheet, save_picture, to_picture
-    from hspace.loading import default_backbone, load_backbone
+    from hspace.loading import default_backbone
     from hspace.progress import progress
     from hspace.sampling import gaussian, latents
     from hspace.sampling import sample as generate
 
     storage.require_writable(out)
-    model = load_backbone(backbone or default_backbone(), device=pick_device(device), weights=weights, offline=offline)
+    model = load_bound(backbone or default_backbone(), bind, pick_device(device), weights, offline)
     with progress("sampling", quiet=as_json) as callback:
         x_0 = generate(
             model, latents(model, n, seed), steps=steps, eta=eta, noise=gaussian(seed + 1), callback=callback
@@ -59,6 +72,7 @@ def invert(
     backbone: BackboneName = None,
     weights: Weights = None,
     offline: Offline = False,
+    bind: Bind = None,
     steps: Annotated[int, typer.Option(min=2, help="Sampling steps.")] = 40,
     fixed_point: Annotated[int, typer.Option(min=0, help="Refinements per step; 0 as published.")] = 1,
     out: Annotated[Path, typer.Option(help="Where the latents and reconstructions go.")] = Path("hspace-out/invert"),
@@ -69,14 +83,14 @@ def invert(
     from hspace import storage
     from hspace.discovery import image_size
     from hspace.images import find_images, load_image, psnr, save_picture, to_picture
-    from hspace.loading import default_backbone, load_backbone
+    from hspace.loading import default_backbone
     from hspace.progress import progress
     from hspace.sampling import invert as to_latent
     from hspace.sampling import sample as generate
 
     files = find_images(images)
     storage.require_writable(out)
-    model = load_backbone(backbone or default_backbone(), device=pick_device(device), weights=weights, offline=offline)
+    model = load_bound(backbone or default_backbone(), bind, pick_device(device), weights, offline)
     pictures = [load_image(path, image_size(model)) for path in files]
     rows = []
     with progress("inverting", quiet=as_json) as callback:

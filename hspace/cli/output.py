@@ -4,12 +4,15 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from hspace.backbone import Backbone
 
 SCHEMA_VERSION = 1
 PIPED_WIDTH = 160
@@ -17,6 +20,10 @@ PIPED_WIDTH = 160
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout instead of a table.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps; auto takes the first accelerator there is.")]
+Bind = Annotated[
+    list[str] | None,
+    typer.Option("--bind", metavar="KEY=VALUE", help="A condition, as label=207; scale=3 guides. Repeatable."),
+]
 BackboneName = Annotated[str | None, typer.Option("--backbone", help="A name from list-backbones, or a folder.")]
 
 Weights = Annotated[
@@ -58,6 +65,17 @@ def cell(value: Any) -> str:
         numbers = all(isinstance(one, int) for one in value)
         return ("x" if numbers else ", ").join(map(str, value))
     return str(value)
+
+
+def load_bound(
+    name: str, bind: Sequence[str] | None, device: str, weights: Path | None = None, offline: bool = False
+) -> "Backbone":
+    """The backbone of that name or folder, under the conditions of --bind."""
+    from hspace.binding import bound, parse_conditions
+    from hspace.loading import load_backbone
+
+    conditions = parse_conditions(bind or ())
+    return bound(load_backbone(name, device=device, weights=weights, offline=offline), conditions, device)
 
 
 def pick_device(name: str) -> str:

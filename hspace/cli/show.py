@@ -1,15 +1,15 @@
 """`hspace show`: one card or one direction, in full."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from hspace.cards import SINGULAR
+from hspace.cards import SINGULAR, Card
 from hspace.cli.listing import backbone_facts
-from hspace.cli.output import Json, Offline, Weights, cell, print_json, print_table
+from hspace.cli.output import Json, Offline, Weights, cell, print_json, print_table, say
 from hspace.errors import not_found
 from hspace.plugins import plugins
 
@@ -20,13 +20,15 @@ def register(cli: typer.Typer) -> None:
 
 
 def show(
-    name: Annotated[str, typer.Argument(help="The name of anything that a list command lists.")],
+    name: Annotated[
+        str, typer.Argument(help="The name of anything that a list command lists, or a backbone's folder.")
+    ],
     weights: Weights = None,
     offline: Offline = False,
     as_json: Json = False,
 ) -> None:
-    """Show a backbone, head, finder, ... or direction in full; with --weights, what that file holds for a backbone."""
-    found = [_brought(name, weights, offline)] if weights else _directions(name) or _cards(name)
+    """Show a backbone, head, finder, ... or direction in full; of a backbone also what is assumed of its model."""
+    found = [_brought(name, weights, offline)] if weights else _folder(name) or _directions(name) or _cards(name)
     if not found:
         known = {card.name for kind in SINGULAR for card in plugins().cards(kind)}
         raise not_found(
@@ -36,7 +38,28 @@ def show(
         print_json({"found": found})
         return
     for one in found:
+        assumed = one.pop("assumptions", [])
         print_table(("", ""), _rows(one), title=f"{one['kind']} {name}")
+        if assumed:
+            say("")
+            print_table(("assumed of the model", "", "if that is wrong"), [tuple(each.values()) for each in assumed])
+
+
+def _folder(name: str) -> list[dict[str, Any]]:
+    from hspace.assumptions import card_of
+    from hspace.meta import META_FILE
+
+    folder = Path(name)
+    if not folder.is_dir() or (folder / META_FILE).is_file():
+        return []
+    return [_backbone(card_of(folder), folder)]
+
+
+def _backbone(card: Card, folder: Path) -> dict[str, Any]:
+    from hspace.assumptions import assumptions
+
+    assumed = [asdict(one) for one in assumptions(card.facts, folder)]
+    return {"kind": "backbone", **asdict(card), **backbone_facts(card), "assumptions": assumed}
 
 
 def _brought(name: str, weights: Path, offline: bool) -> dict[str, Any]:
@@ -45,15 +68,18 @@ def _brought(name: str, weights: Path, offline: bool) -> dict[str, Any]:
     from hspace.zoo import read_card
 
     card = plugins().find("backbones", name)
-    told = read_card(fetch(card, weights, offline))
-    return {"kind": "backbone", **asdict(card), "facts": {**card.facts, **told.facts}, "plugin": card.plugin}
+    folder = fetch(card, weights, offline)
+    told = read_card(folder)
+    return {**_backbone(replace(card, facts={**card.facts, **told.facts}), folder), "plugin": card.plugin}
 
 
 def _cards(name: str) -> list[dict[str, Any]]:
     found = []
     for kind in SINGULAR:
         for card in plugins().cards(kind):
-            if card.name == name:
+            if card.name == name and kind == "backbones" and "folder" in card.facts:
+                found.append(_backbone(card, Path(card.facts["folder"])))
+            elif card.name == name:
                 facts = backbone_facts(card) if kind == "backbones" else {}
                 found.append({"kind": SINGULAR[kind], **asdict(card), **facts})
     return found

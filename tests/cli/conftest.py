@@ -15,7 +15,7 @@ from hspace import registry
 from hspace.cli import main
 from hspace.testing import hspace_home as hspace_home
 
-BACKBONE = "ddpmpp-tiny"
+BACKBONE = "ddpmpp-random-tiny"
 
 
 @dataclass(frozen=True)

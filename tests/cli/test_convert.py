@@ -192,6 +192,7 @@ def test_a_checkpoint_of_another_family_is_refused(
     answer = cli(*arguments(checkpoint, described(args=DDPM), tmp_path / "out", "ddpmpp"))
     assert answer.code == 3
     assert "is it of another family?" in answer.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["args.json", "model.pt"]
 
 
 def test_a_published_name_gives_the_arguments(cli: Cli, tmp_path: Path, checkpoint: Path) -> None:
@@ -224,10 +225,18 @@ def repacked(path: Path, compression: int, rename: Callable[[str], str] = lambda
             archive.writestr(rename(name), data)
 
 
+def bomb(path: Path) -> None:
+    """A file of 195 KB that expands to 200 MB."""
+    torch.save({"a": torch.zeros(50_000_000)}, path)
+    repacked(path, zipfile.ZIP_DEFLATED)
+    assert path.stat().st_size < 200_000
+
+
 DAMAGE: dict[str, Callable[[Path], Any]] = {
     "empty": lambda path: path.write_bytes(b""),
     "truncated": lambda path: path.write_bytes(path.read_bytes()[:-500]),
     "cut short": lambda path: path.write_bytes(path.read_bytes()[:1000]),
+    "bomb": bomb,
     "deflated": lambda path: repacked(path, zipfile.ZIP_DEFLATED),
     "outside": lambda path: repacked(path, zipfile.ZIP_STORED, lambda name: "../" + name),
     "absolute": lambda path: repacked(path, zipfile.ZIP_STORED, lambda name: "/" + name),

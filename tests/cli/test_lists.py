@@ -77,9 +77,9 @@ def test_show_prints_a_direction_in_full(cli: Cli, found: str) -> None:
 
 
 def test_show_of_an_unknown_name_suggests_the_nearest_and_exits_with_4(cli: Cli) -> None:
-    answer = cli("show", "ddpmpp-tinny")
+    answer = cli("show", "ddpmpp-random-tinny")
     assert answer.code == 4
-    assert "no card or direction is called 'ddpmpp-tinny'; did you mean 'ddpmpp-tiny'" in answer.err
+    assert "no card or direction is called 'ddpmpp-random-tinny'; did you mean 'ddpmpp-random-tiny'" in answer.err
 
 
 def test_plugins_lists_our_own_as_ok(cli: Cli) -> None:

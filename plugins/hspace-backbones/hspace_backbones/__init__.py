@@ -33,7 +33,7 @@ def hspace_backbones() -> list[hspace.Card]:
         _tiny(
             "adm",
             "ADM in small with random weights, for ten classes",
-            name="adm-cond-tiny",
+            name="adm-cond-random-tiny",
             target="tiny_conditional",
             condition={"label": 3},
         ),
@@ -55,7 +55,14 @@ def hspace_commands(app: typer.Typer) -> None:
 
 
 def _family(name: str, summary: str) -> hspace.Card:
-    facts = {"family": name, "h_site": "mid.out", "source": SOURCES[name], "weights": "bring-your-own"}
+    facts = {
+        "family": name,
+        "h_site": "mid.out",
+        "source": SOURCES[name],
+        "weights": "bring-your-own",
+        "assumptions": f"hspace_backbones.assumptions:{name}",
+        "alternatives": "hspace_backbones.alternatives:alternatives",
+    }
     return hspace.Card(name, f"hspace_backbones.{name}:load", summary, needs=("folder",), facts=facts)
 
 
@@ -70,4 +77,4 @@ def _tiny(family: str, summary: str, name: str = "", target: str = "tiny", **fac
         "weights": "bundled",
     }
     place = f"hspace_backbones.{family}:{target}"
-    return hspace.Card(name or f"{family}-tiny", place, summary, facts={**common, **facts})
+    return hspace.Card(name or f"{family}-random-tiny", place, summary, facts={**common, **facts})

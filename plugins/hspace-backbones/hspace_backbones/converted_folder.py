@@ -14,7 +14,8 @@ from hspace.errors import HspaceError, RefusedError
 from hspace.storage import TEMPORARY
 from hspace.zoo import CARD_FILE, CARD_FORMAT
 from hspace_backbones.conversion import Converted, Network
-from hspace_backbones.folders import CONFIG, WEIGHTS
+from hspace_backbones.folders import WEIGHTS
+from hspace_backbones.layout import CONFIG
 
 
 def require_free(out: Path) -> None:

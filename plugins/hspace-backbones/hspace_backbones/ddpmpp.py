@@ -12,14 +12,8 @@ from hspace import Backbone, SplitUNet
 from hspace.cards import Card
 from hspace.schedule import alphas_cumprod
 from hspace.zoo import CARD_FILE
-from hspace_backbones.folders import (
-    UNET_CONFIG,
-    first_stage_folder,
-    read_json,
-    read_schedule,
-    read_unet,
-    unet_folder,
-)
+from hspace_backbones.folders import read_schedule, read_unet
+from hspace_backbones.layout import CONFIG, family, read_json, unet_folder
 from hspace_backbones.networks import Mends
 
 FACTS: dict[str, Any] = {
@@ -59,8 +53,8 @@ def load(folder: Path, device: str | torch.device = "cpu", dtype: torch.dtype | 
 
     Raises RefusedError when it is one, but damaged or without its schedule.
     """
-    config, facts = read_json(unet_folder(folder) / UNET_CONFIG), read_json(folder / CARD_FILE)
-    if facts.get("family", "ddpmpp") != "ddpmpp" or first_stage_folder(folder) is not None:
+    config, facts = read_json(unet_folder(folder) / CONFIG), read_json(folder / CARD_FILE)
+    if family(folder) != "ddpmpp":
         return None
     if config.get("_class_name") != "UNet2DModel" or config.get("flip_sin_to_cos", True):
         return None

@@ -1,6 +1,5 @@
 """Folders of diffusers models: a zoo's, with `unet/` and `scheduler/`, or an old hub repository's, all in one."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,35 +11,11 @@ from hspace.errors import HspaceError, RefusedError
 from hspace.schedule import alphas_cumprod
 from hspace.storage import read_tensors
 from hspace_backbones.archive import check_archive
+from hspace_backbones.layout import CONFIG, SCHEDULER_CONFIG, read_json, scheduler_config, unet_folder
 from hspace_backbones.networks import Mends, build
 
-CONFIG = UNET_CONFIG = "config.json"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 ARCHIVED = "diffusion_pytorch_model.bin"
-FIRST_STAGES = ("first_stage", "vqvae", "vae")
-"""Where a first stage may be: our name for it, and the hub's two."""
-SCHEDULER_CONFIG = "scheduler_config.json"
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file, empty when there is no such file. Raises RefusedError when it is not JSON."""
-    if not path.is_file():
-        return {}
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise RefusedError(f"{path} is not JSON: {error}") from error
-    return content
-
-
-def unet_folder(folder: Path) -> Path:
-    """Where the folder keeps its U-Net."""
-    return folder / "unet" if (folder / "unet").is_dir() else folder
-
-
-def first_stage_folder(folder: Path) -> Path | None:
-    """Where the folder keeps its first stage, None when it has none."""
-    return next((folder / name for name in FIRST_STAGES if (folder / name / CONFIG).is_file()), None)
 
 
 def read_unet(folder: Path, dtype: torch.dtype | None, mends: Mends | None = None) -> UNet2DModel:
@@ -103,7 +78,7 @@ def read_schedule(folder: Path) -> tuple[Tensor, str]:
 
     Raises RefusedError when there is none, NotFoundError for an unknown beta schedule.
     """
-    config = read_json(folder / "scheduler" / SCHEDULER_CONFIG) or read_json(folder / SCHEDULER_CONFIG)
+    config = scheduler_config(folder)
     if not config:
         raise RefusedError(f"{folder} has no {SCHEDULER_CONFIG}, so its noise schedule is unknown")
     if config.get("trained_betas") is not None:

@@ -12,8 +12,9 @@ from hspace.errors import RefusedError
 from hspace.schedule import alphas_cumprod
 from hspace.zoo import CARD_FILE
 from hspace_backbones.first_stage import FirstStage
-from hspace_backbones.folders import CONFIG, first_stage_folder, read_json, read_network, read_schedule, read_unet
+from hspace_backbones.folders import read_network, read_schedule, read_unet
 from hspace_backbones.latent import LatentUNet
+from hspace_backbones.layout import CONFIG, family, first_stage_folder, read_json
 from hspace_backbones.networks import Mends, build
 from hspace_backbones.openai_family import random_unet
 
@@ -47,7 +48,7 @@ def load(folder: Path, device: str | torch.device = "cpu", dtype: torch.dtype | 
     Raises RefusedError when it has one, but is damaged or without its schedule.
     """
     facts, place = read_json(folder / CARD_FILE), first_stage_folder(folder)
-    if facts.get("family", "ldm") != "ldm" or (place is None and not facts):
+    if family(folder) != "ldm":
         return None
     if place is None:
         raise RefusedError(f"{folder} has no first stage: there is no first_stage/{CONFIG}")

@@ -13,7 +13,8 @@ from hspace.zoo import CARD_FILE
 from hspace_backbones import openai
 from hspace_backbones.arguments import OpenaiArguments
 from hspace_backbones.ddpmpp import Patched
-from hspace_backbones.folders import read_json, read_schedule, read_unet
+from hspace_backbones.folders import read_schedule, read_unet
+from hspace_backbones.layout import read_json
 from hspace_backbones.networks import Mends, build
 
 TINY = {

@@ -15,7 +15,7 @@ from hspace_backbones.ddpmpp import FACTS, tiny
 
 
 class TestTiny(BackboneContract):
-    card = "ddpmpp-tiny"
+    card = "ddpmpp-random-tiny"
 
 
 def unet(**changed: object) -> UNet2DModel:

@@ -21,20 +21,20 @@ FAMILIES = {"ddpmpp": ddpmpp, "iddpm": iddpm, "adm": adm, "ldm": ldm}
 
 
 class TestIddpm(BackboneContract):
-    card = "iddpm-tiny"
+    card = "iddpm-random-tiny"
 
 
 class TestAdm(BackboneContract):
-    card = "adm-tiny"
+    card = "adm-random-tiny"
 
 
 class TestConditionalAdm(BackboneContract):
-    card = "adm-cond-tiny"
+    card = "adm-cond-random-tiny"
     condition = {"label": 3}  # noqa: RUF012
 
 
 class TestLdm(BackboneContract):
-    card = "ldm-tiny"
+    card = "ldm-random-tiny"
     image_tolerance = 8.0
 
 
