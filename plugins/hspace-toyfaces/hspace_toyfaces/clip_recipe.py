@@ -1,0 +1,55 @@
+"""The recipe of a tiny CLIP."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+
+from hspace_toyfaces.recipes import Recipe
+
+HEAD_WIDTH = 32
+CONTEXT = 32
+
+
+class ClipRecipe(Recipe):
+    """A CLIP of open_clip's, on rendered faces and captions.
+
+    A batch has `pairs` pairs of faces that differ in one attribute, `tampered` pictures with a part pasted on or
+    teeth under a frown, and single faces for the rest. `noise` is the largest standard deviation of the noise that
+    is added to the images, which are in [-1, 1].
+    """
+
+    kind: Literal["clip"]
+    image_size: PositiveInt = 64
+    image_sizes: tuple[PositiveInt, ...] = (64, 32)
+    width: PositiveInt = 20
+    layers: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = (1, 1, 1, 1)
+    text_width: PositiveInt = 96
+    text_layers: PositiveInt = 2
+    embed_dim: PositiveInt = 96
+    pairs: PositiveInt = 32
+    tampered: PositiveInt = 24
+    attribute_weight: NonNegativeFloat = 2.5
+    direction_weight: NonNegativeFloat = 1.0
+    noise: NonNegativeFloat = 0.15
+    temperature: Annotated[PositiveFloat, Field(le=1)] = 0.07
+
+    def model_config_of(self, vocabulary: int) -> dict[str, Any]:
+        """The `model_cfg` of open_clip for a vocabulary of that many tokens."""
+        return {
+            "embed_dim": self.embed_dim,
+            "vision_cfg": {
+                "layers": list(self.layers),
+                "width": self.width,
+                "head_width": HEAD_WIDTH,
+                "image_size": self.image_size,
+            },
+            "text_cfg": {
+                "context_length": CONTEXT,
+                "vocab_size": vocabulary,
+                "width": self.text_width,
+                "heads": 4,
+                "layers": self.text_layers,
+            },
+        }
