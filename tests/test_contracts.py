@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hspace.plugins import plugins
-from hspace.testing import BackboneContract, FinderContract, HeadContract
+from hspace.testing import BackboneContract, EncoderContract, FinderContract, HeadContract
 
 VARIANTS: Mapping[str, list[Mapping[str, Any]]] = {
     "table": [{"timesteps": [0, 400, 999], "components": 3, "component": 1}],
@@ -33,8 +33,13 @@ for _card in plugins().cards("finders"):
         for _index, _config in enumerate([{}, *VARIANTS.get(_card.name, [])]):
             _class(FinderContract, _card.name, _index, finder=_card.name, config=_config)
 
+for _card in plugins().cards("encoders"):
+    if not _card.needs and _card.facts.get("weights", "bundled") == "bundled":
+        _class(EncoderContract, _card.name, 0, encoder=_card.name)
+
 
 def test_there_is_something_of_each_kind_to_test() -> None:
     assert {"ddpmpp-tiny"} <= {card.name for card in plugins().cards("backbones")}
     assert {"table", "delta-block"} <= {card.name for card in plugins().cards("heads")}
+    assert {"toyclip"} <= {card.name for card in plugins().cards("encoders")}
     assert {"jacobian-svd"} <= {card.name for card in plugins().cards("finders")}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from hashlib import sha256
 from typing import Protocol
@@ -22,15 +22,16 @@ TEXTS_AT_ONCE = 64
 class Tokenizer(Protocol):
     """What open_clip's tokenizers and `Vocabulary` have in common."""
 
-    def __call__(self, texts: list[str]) -> Tensor:
-        """The texts as (N, context) numbers."""
+    @property
+    def context_length(self) -> int | None:
+        """How many tokens a text has room for, its start and end included."""
+
+    def __call__(self, texts: list[str], context_length: int | None = None) -> Tensor:
+        """The texts as (N, context) numbers, cut where they are longer than the context."""
 
 
-class Clip(nn.Module):
-    """What open_clip's models have in common, as far as an encoder goes."""
-
-    encode_image: Callable[[Tensor], Tensor]
-    encode_text: Callable[[Tensor], Tensor]
+class UnreadWordsWarning(UserWarning):
+    """A text has more words than the model reads, or words that it does not know."""
 
 
 class ClipEncoder(Encoder):
@@ -61,10 +62,27 @@ class ClipEncoder(Encoder):
 
     @torch.no_grad()
     def texts(self, texts: Sequence[str]) -> Tensor:
-        """Unit vectors (N, D) of the texts."""
-        found = [self._read(list(texts[first : first + TEXTS_AT_ONCE])) for first in range(0, len(texts), TEXTS_AT_ONCE)]
-        return torch.cat(found)
+        """Unit vectors (N, D) of the texts.
+
+        Raises UsageError for an empty text; warns, with UnreadWordsWarning, of one that is longer than the context.
+        """
+        self._check(texts)
+        parts = [list(texts[first : first + TEXTS_AT_ONCE]) for first in range(0, len(texts), TEXTS_AT_ONCE)]
+        return torch.cat([self._read(part) for part in parts])
 
     def _read(self, texts: list[str]) -> Tensor:
         tokens = self.tokenizer(texts).to(self.device)
         return normalize(self.model.encode_text(tokens).float(), dim=-1)  # type: ignore[operator]
+
+    def _check(self, texts: Sequence[str]) -> None:
+        if not texts or not all(text.strip() for text in texts):
+            raise UsageError("a text is empty; say in words what is seen, such as 'a smiling face'")
+        context = self.tokenizer.context_length or len(self.tokenizer(["a"])[0])
+        wide = self.tokenizer([*texts, "a"], 2 * context)[:, context:]
+        long = [text for text, row in zip(texts, wide, strict=False) if not torch.equal(row, wide[-1])]
+        if long:
+            warnings.warn(
+                f"{self.name} reads {context} tokens, start and end included; the rest of {long[0]!r} is cut off",
+                UnreadWordsWarning,
+                stacklevel=3,
+            )

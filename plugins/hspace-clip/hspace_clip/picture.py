@@ -51,7 +51,11 @@ def read_preprocess(config: Mapping[str, Any]) -> Preprocess:
     size = config["size"]
     height, width = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
     kind, mode = config.get("interpolation", "bicubic"), config.get("resize_mode", "shortest")
-    if kind not in ("bicubic", "bilinear") or mode not in ("shortest", "squash") or (height != width and mode != "squash"):
+    if (
+        kind not in ("bicubic", "bilinear")
+        or mode not in ("shortest", "squash")
+        or (height != width and mode != "squash")
+    ):
         raise RefusedError(
             f"this model wants {height}x{width} pictures resized by {kind!r} with resize mode {mode!r}; "
             f"hspace-clip resizes by 'bicubic' or 'bilinear', to squares by 'shortest', and by 'squash'"

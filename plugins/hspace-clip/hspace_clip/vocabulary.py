@@ -53,11 +53,12 @@ class Vocabulary:
         """The numbers of a text's tokens, without its start and end."""
         return [self._numbers.get(token, UNKNOWN) for word in text.split() for token in _byte_pairs_of(word)]
 
-    def __call__(self, texts: Sequence[str]) -> Tensor:
+    def __call__(self, texts: Sequence[str], context_length: int | None = None) -> Tensor:
         """The texts as (N, context) int64; what is too long is cut before its end."""
-        rows = torch.full((len(texts), self.context_length), PADDING)
+        length = context_length or self.context_length
+        rows = torch.full((len(texts), length), PADDING)
         for row, text in zip(rows, texts, strict=True):
-            numbers = [self.start, *self.encode(text)[: self.context_length - 2], self.end]
+            numbers = [self.start, *self.encode(text)[: length - 2], self.end]
             row[: len(numbers)] = torch.tensor(numbers)
         return rows
 

@@ -11,7 +11,12 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from hspace_toyfaces.attributes import (
-    ATTRIBUTES, NAMES, Attributes, counterfactual, from_matrix, sample_attributes, to_matrix,
+    ATTRIBUTES,
+    NAMES,
+    Attributes,
+    from_matrix,
+    sample_attributes,
+    to_matrix,
 )  # fmt: skip
 from hspace_toyfaces.captions import describe
 from hspace_toyfaces.clip_recipe import ClipRecipe

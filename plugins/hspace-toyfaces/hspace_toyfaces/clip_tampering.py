@@ -74,7 +74,7 @@ def smudged(images: Tensor, noise: float, generator: torch.Generator) -> Tensor:
     for blotch in (amount[:6], amount[6:12]):
         x, y = steps[None, None, None, :] - 1.6 * blotch[0] + 0.8, steps[None, None, :, None] - 1.6 * blotch[1] + 0.8
         radius = 0.06 + 0.16 * blotch[2] ** 2
-        cover = torch.exp(-((x * x + y * y) / radius**2) ** 2) * (2.4 * blotch[3] - 1.6).clamp(min=0)
+        cover = torch.exp(-(((x * x + y * y) / radius**2) ** 2)) * (2.4 * blotch[3] - 1.6).clamp(min=0)
         colour = 2 * torch.rand(n, 3, 1, 1, generator=generator) - 1
         colour = torch.where(blotch[4] < 0.35, 0.9, torch.where(blotch[4] < 0.5, -0.8, colour))
         images = torch.lerp(images, colour.expand_as(images), cover)

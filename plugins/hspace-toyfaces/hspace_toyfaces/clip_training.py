@@ -115,7 +115,9 @@ class ClipLearner(Learner[ClipRecipe]):
     def encoder(self) -> ClipEncoder:
         """The moving average as an encoder."""
         assert isinstance(self.ema, ToyClip)
-        return ClipEncoder(self.recipe.name, self.ema.clip, self.vocabulary, read_preprocess(preprocess_config(self.recipe)))
+        return ClipEncoder(
+            self.recipe.name, self.ema.clip, self.vocabulary, read_preprocess(preprocess_config(self.recipe))
+        )
 
 
 def direction_loss(images: Tensor, changes: Tensor, batch: Batch) -> Tensor:

@@ -40,8 +40,8 @@ def app() -> typer.Typer:
     training = (train_backbone, train_first_stage, train_regressor)
     for command in (*training, export_backbone, measure_backbone, export_regressor, measure):
         commands.command()(command)
-    for command in (train_clip, export_clip, measure_clip):
-        commands.command()(command)
+    for clip in (train_clip, export_clip, measure_clip):
+        commands.command()(clip)
     return commands
 
 
