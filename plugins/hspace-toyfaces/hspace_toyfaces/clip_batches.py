@@ -18,7 +18,7 @@ from hspace_toyfaces.attributes import (
     sample_attributes,
     to_matrix,
 )  # fmt: skip
-from hspace_toyfaces.captions import describe
+from hspace_toyfaces.captions import describe, words_of
 from hspace_toyfaces.clip_recipe import ClipRecipe
 from hspace_toyfaces.clip_tampering import LOCAL, part_elsewhere, smudged, teeth_under_frown
 from hspace_toyfaces.clip_words import NEUTRAL, sentence
@@ -26,6 +26,7 @@ from hspace_toyfaces.renderer import render
 
 Words = dict[str, str]
 PAIRED = tuple(name for name in NAMES if ATTRIBUTES[name].kind == "semantic") * 3 + ("bg", "bg_light", "shirt", "light")
+NAMED = tuple(name for name in NAMES if ATTRIBUTES[name].kind != "identity") * 2 + NAMES
 MOST_SAID = 5
 END = 0.55  # how far from the middle the two faces of a pair are
 
@@ -37,6 +38,8 @@ class Batch:
     `captions` has one true caption per image, `foils` more that are false of some. `words[i]` is what is clear of
     image i, `said[j]` what caption j says. `pairs` and `tampered` name rows: (first, second); `before` and `after`
     are texts that differ in the change of each pair, then in what each tampered picture pretends to.
+    `choices` are texts that differ in one attribute's word alone, `choice_words` the words by attribute, and `right`
+    (B,) which of them fits an image, -1 where none clearly does.
     """
 
     images: Tensor
@@ -50,6 +53,9 @@ class Batch:
     tampered: Tensor  # (T, 2)
     before: list[str]
     after: list[str]
+    choices: list[str]
+    choice_words: list[tuple[str, ...]]
+    right: list[Tensor]
 
 
 def draw_batch(recipe: ClipRecipe, generator: torch.Generator) -> Batch:
@@ -143,6 +149,8 @@ def _joined(parts: Sequence[_Part], recipe: ClipRecipe, generator: torch.Generat
     foils = [{name: after} for name, _, after in fooled]
     foil_texts = [sentence(one, rng) for one in foils]
     before, after = _change_texts(pairs, rng)
+    named = [rng.choice(NAMED) for _ in range(recipe.named)]
+    choice_words = [words_of(name) for name in named]
     return Batch(
         images=images,
         attributes=matrix,
@@ -155,6 +163,12 @@ def _joined(parts: Sequence[_Part], recipe: ClipRecipe, generator: torch.Generat
         tampered=torch.cat([part.tampered + start for part, start in zip(parts, starts, strict=True)]),
         before=[*before, *(rng.choice(NEUTRAL) for _ in fooled)],
         after=[*after, *foil_texts],
+        choices=[text for name in named for text in _choice_texts(name, rng.random())],
+        choice_words=choice_words,
+        right=[
+            torch.tensor([options.index(clear[name]) if name in clear else -1 for clear in words])
+            for name, options in zip(named, choice_words, strict=True)
+        ],
     )
 
 
@@ -167,6 +181,10 @@ def _change_texts(changes: Sequence[tuple[str, str, str]], rng: random.Random) -
         before.append(rng.choice(NEUTRAL) if neutral else sentence({name: word}, random.Random(seed)))
         after.append(sentence({name: other}, random.Random(seed)))
     return before, after
+
+
+def _choice_texts(name: str, seed: float) -> list[str]:
+    return [sentence({name: word}, random.Random(seed)) for word in words_of(name)]
 
 
 def _choose(clear: Mapping[str, str], must: str, rng: random.Random) -> Words:

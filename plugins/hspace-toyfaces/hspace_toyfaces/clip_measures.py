@@ -12,7 +12,7 @@ from torch.nn.functional import cosine_similarity, normalize
 
 from hspace.encoder import Encoder
 from hspace_toyfaces.attributes import ATTRIBUTES, NAMES, Attributes, counterfactual, sample_attributes
-from hspace_toyfaces.captions import NOUNS, SHADES, describe
+from hspace_toyfaces.captions import SHADES, describe, words_of
 from hspace_toyfaces.clip_tampering import strip_under_frown, teeth_under_frown
 from hspace_toyfaces.clip_words import unseen_sentence
 from hspace_toyfaces.renderer import render
@@ -107,14 +107,8 @@ def _fresh(n: int) -> Attributes:
     return sample_attributes(n, torch.Generator().manual_seed(FRESH_SEED))
 
 
-def _words_of(name: str) -> tuple[str, ...]:
-    if name in SHADES:
-        return tuple(f"{shade} {NOUNS[name]}" for _, _, shade in SHADES[name])
-    return ATTRIBUTES[name].negative, ATTRIBUTES[name].positive
-
-
 def _named_right(encoder: Encoder, name: str, vectors: Tensor, words: list[dict[str, str]]) -> float:
-    choices = _words_of(name)
+    choices = words_of(name)
     rows = [row for row, clear in enumerate(words) if name in clear]
     truth = torch.tensor([choices.index(words[row][name]) for row in rows])
     texts = torch.stack([_sentences(encoder, name, word) for word in choices])  # (C, F, D)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import NonNegativeFloat, PositiveInt
 
 from hspace_toyfaces.recipes import Recipe
 
@@ -16,8 +16,8 @@ class ClipRecipe(Recipe):
     """A CLIP of open_clip's, on rendered faces and captions.
 
     A batch has `pairs` pairs of faces that differ in one attribute, `tampered` pictures with a part pasted on or
-    teeth under a frown, and single faces for the rest. `noise` is the largest standard deviation of the noise that
-    is added to the images, which are in [-1, 1].
+    teeth under a frown, and single faces for the rest; of all of them `named` attributes are asked. `noise` is the
+    largest standard deviation of the noise that is added to the images, which are in [-1, 1].
     """
 
     kind: Literal["clip"]
@@ -30,10 +30,11 @@ class ClipRecipe(Recipe):
     embed_dim: PositiveInt = 96
     pairs: PositiveInt = 32
     tampered: PositiveInt = 24
-    attribute_weight: NonNegativeFloat = 2.5
+    named: PositiveInt = 8
+    naming_weight: NonNegativeFloat = 1.0
+    attribute_weight: NonNegativeFloat = 10.0
     direction_weight: NonNegativeFloat = 1.0
     noise: NonNegativeFloat = 0.15
-    temperature: Annotated[PositiveFloat, Field(le=1)] = 0.07
 
     def model_config_of(self, vocabulary: int) -> dict[str, Any]:
         """The `model_cfg` of open_clip for a vocabulary of that many tokens."""

@@ -74,14 +74,14 @@ def smudged(images: Tensor, noise: float, generator: torch.Generator) -> Tensor:
     for blotch in (amount[:6], amount[6:12]):
         x, y = steps[None, None, None, :] - 1.6 * blotch[0] + 0.8, steps[None, None, :, None] - 1.6 * blotch[1] + 0.8
         radius = 0.06 + 0.16 * blotch[2] ** 2
-        cover = torch.exp(-(((x * x + y * y) / radius**2) ** 2)) * (2.4 * blotch[3] - 1.6).clamp(min=0)
+        cover = torch.exp(-(((x * x + y * y) / radius**2) ** 2)) * (3.2 * blotch[3] - 2.4).clamp(min=0)
         colour = 2 * torch.rand(n, 3, 1, 1, generator=generator) - 1
         colour = torch.where(blotch[4] < 0.35, 0.9, torch.where(blotch[4] < 0.5, -0.8, colour))
         images = torch.lerp(images, colour.expand_as(images), cover)
-    soft = amount[12, :, 0, 0, 0] > 0.5
+    soft = amount[12, :, 0, 0, 0] > 0.6
     blurred = avg_pool2d(pad(images[soft], (2, 2, 2, 2), mode="replicate"), 5, stride=1)
-    images[soft] = torch.lerp(images[soft], blurred, 1.6 * amount[12][soft] - 0.8)
-    return images + noise * (1.5 * amount[13] - 0.5).clamp(min=0) * torch.randn(images.shape, generator=generator)
+    images[soft] = torch.lerp(images[soft], blurred, 2 * amount[12][soft] - 1.2)
+    return images + noise * (2 * amount[13] - 1).clamp(min=0) * torch.randn(images.shape, generator=generator)
 
 
 def _cover(faces: Mapping[str, Tensor], size: int, shape: Shape) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from hspace_toyfaces.clip_recipe import CONTEXT, ClipRecipe
 from hspace_toyfaces.clip_words import all_words
 from hspace_toyfaces.learner import Learner
 
+MOST_SCALE = math.log(100)
 CROSSTALK = 4.0
 FOOLED = 2.0
 FADED = 0.25
@@ -36,7 +38,8 @@ class ToyClip(nn.Module):
     def forward(self, images: Tensor, texts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Unit vectors of images and texts, and the attributes (B, A) read from the images."""
         pictures = normalize(self.clip.encode_image(images), dim=-1)
-        return pictures, normalize(encode_short(self.clip, texts), dim=-1), self.reader(pictures)
+        read = self.reader(pictures * pictures.shape[1] ** 0.5)
+        return pictures, normalize(encode_short(self.clip, texts), dim=-1), read
 
 
 def encode_short(clip: Any, tokens: Tensor) -> Tensor:
@@ -74,32 +77,34 @@ class ClipLearner(Learner[ClipRecipe]):
         super().__init__(ToyClip(recipe, self.vocabulary), recipe, seed, device)
 
     def loss(self, generator: torch.Generator) -> Tensor:
-        """The contrast of images with captions, the reading of attributes, and the directions of changes."""
+        """The contrast of images with captions, the naming and reading of attributes, the directions of changes."""
         batch = draw_batch(self.recipe, generator)
         said = [*batch.captions, *batch.foils]
-        texts = [*said, *batch.before, *batch.after]
+        texts = [*said, *batch.before, *batch.after, *batch.choices]
         unique = list(dict.fromkeys(texts))
         rows = torch.tensor([unique.index(text) for text in texts], device=self.device)
         tokens = self.vocabulary(unique).to(self.device)
         images, vectors, read = self.model(batch.images.to(self.device), tokens)
-        vectors = vectors[rows]
-        captions, changes = vectors[: len(said)], vectors[len(said) :]
+        vectors = vectors[rows].split([len(said), 2 * len(batch.before), len(batch.choices)])
         wanted = batch.attributes.to(self.device)
         return (
-            self._contrast(images, captions, batch)
+            self._contrast(images, vectors[0], batch)
+            + self.recipe.naming_weight * naming_loss(self._scale() * images @ vectors[2].T, batch)
             + self.recipe.attribute_weight * smooth_l1_loss(read, wanted)
-            + self.recipe.direction_weight * direction_loss(images, changes, batch)
+            + self.recipe.direction_weight * direction_loss(images, vectors[1], batch)
         )
+
+    def _scale(self) -> Tensor:
+        assert isinstance(self.model, ToyClip)
+        scale: Tensor = self.model.clip.logit_scale.clamp(max=MOST_SCALE).exp()
+        return scale
 
     def _contrast(self, images: Tensor, captions: Tensor, batch: Batch) -> Tensor:
         """The cross-entropy of each image with its caption among those false of it, and the other way round."""
-        model = self.model
-        assert isinstance(model, ToyClip)
-        scale = model.clip.logit_scale.clamp(max=4.6052).exp()
         n = len(images)
         false = truth_table(batch.words, batch.said)[1].to(images.device)
         own = torch.eye(n, len(captions), dtype=torch.bool, device=images.device)
-        logits = (scale * images @ captions.T).masked_fill(~(false | own), float("-inf"))
+        logits = (self._scale() * images @ captions.T).masked_fill(~(false | own), float("-inf"))
         places = torch.arange(n, device=images.device)
         return 0.5 * (cross_entropy(logits, places) + cross_entropy(logits[:, :n].T, places))
 
@@ -118,6 +123,20 @@ class ClipLearner(Learner[ClipRecipe]):
         return ClipEncoder(
             self.recipe.name, self.ema.clip, self.vocabulary, read_preprocess(preprocess_config(self.recipe))
         )
+
+
+def naming_loss(logits: Tensor, batch: Batch) -> Tensor:
+    """The cross-entropy of the right word among an attribute's words, mean over the attributes that were asked.
+
+    `logits` (B, W) compare the images with the batch's choices; images without a clear word do not count.
+    """
+    losses, first = [], 0
+    for words, right in zip(batch.choice_words, batch.right, strict=True):
+        wanted = right.to(logits.device)
+        some = logits[:, first : first + len(words)]
+        losses.append(cross_entropy(some, wanted, ignore_index=-1, reduction="sum") / (wanted >= 0).sum().clamp(min=1))
+        first += len(words)
+    return torch.stack(losses).mean()
 
 
 def direction_loss(images: Tensor, changes: Tensor, batch: Batch) -> Tensor:
