@@ -25,14 +25,18 @@ class Preprocess:
 
     def __call__(self, x: Tensor) -> Tensor:
         """The images (B, 3, H, W) in [-1, 1] as (B, 3, *size), in the model's own range."""
-        x = (x.float() + 1) / 2
+        x = _clamped((x.float() + 1) / 2)
         height, width = self._resized(*x.shape[-2:])
-        if (height, width) != tuple(x.shape[-2:]):
-            x = interpolate(x, (height, width), mode=self.interpolation, antialias=True, align_corners=False)
-        # A picture file has no values past white, which the cubic kernel overshoots.
-        x = _crop(_clamped(x), self.size)
+        # As PIL does: first across, then down, and no pass may leave what a byte can hold.
+        x = self._stretched(x, (x.shape[-2], width))
+        x = _crop(self._stretched(x, (height, width)), self.size)
         mean, std = (torch.tensor(one, device=x.device)[:, None, None] for one in (self.mean, self.std))
         return (x - mean) / std
+
+    def _stretched(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        if size == tuple(x.shape[-2:]):
+            return x
+        return _clamped(interpolate(x, size, mode=self.interpolation, antialias=True, align_corners=False))
 
     def _resized(self, height: int, width: int) -> tuple[int, int]:
         tall, wide = self.size

@@ -10,7 +10,7 @@ from hspace.errors import RefusedError
 from hspace_clip.picture import Preprocess, read_preprocess
 
 SIZES = [(224, 224), (256, 256), (64, 64), (32, 32), (300, 200), (201, 333), (512, 512), (225, 224)]
-TOLERANCE = 1.6 / 255
+TOLERANCE = 1.25 / 255
 """In units of a picture's range [0, 1]; PIL rounds to bytes after each of its two passes, tensors do not."""
 
 

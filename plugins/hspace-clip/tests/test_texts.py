@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("hspace_home")
 
 
 class Planted(Encoder):
-    """Texts lie on known axes, by what they end in."""
+    """Texts lie on known axes, by the word that is in them."""
 
     name, digest = "planted", "0" * 64
 
@@ -30,8 +30,7 @@ class Planted(Encoder):
 
     def texts(self, texts: Sequence[str]) -> Tensor:
         self.read += texts
-        axes = torch.eye(3)
-        return torch.stack([axes[["plain", "smiling", "old"].index(text.rstrip(".").split()[-1])] for text in texts])
+        return torch.tensor([[float(word in text) for word in ("plain", "smiling", "old")] for text in texts])
 
 
 @pytest.fixture(autouse=True)
