@@ -62,6 +62,11 @@ class Vocabulary:
             row[: len(numbers)] = torch.tensor(numbers)
         return rows
 
+    def words(self) -> list[str]:
+        """The tokens as they are read, in alphabetical order; "</w>" ends a word and is left out."""
+        decoder = byte_pairs().decoder
+        return sorted(decoder[token].removesuffix("</w>") for token in self.tokens)
+
     def to_json(self) -> str:
         """What `read_vocabulary` reads."""
         return json.dumps({"byte_pair_tokens": list(self.tokens)}) + "\n"

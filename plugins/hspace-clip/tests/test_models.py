@@ -12,7 +12,7 @@ import torch
 
 from hspace.errors import NotFoundError, RefusedError, UsageError
 from hspace.loading import load_encoder
-from hspace.storage import read_tensors
+from hspace.storage import read_tensors, write_tensors
 from hspace_clip.encoder import ClipEncoder
 
 WEIGHTS = "open_clip_model.safetensors"
@@ -47,6 +47,13 @@ def test_a_torch_archive_gives_the_same_as_safetensors(checkpoint: Path) -> None
     file = checkpoint / "mine.pt"
     torch.save({"state_dict": read_tensors(checkpoint / WEIGHTS)}, file)
     assert load_encoder(file).digest == load_encoder(checkpoint).digest
+
+
+def test_other_weights_have_another_digest(checkpoint: Path) -> None:
+    before = load_encoder(checkpoint).digest
+    weights = read_tensors(checkpoint / WEIGHTS)
+    write_tensors(checkpoint / WEIGHTS, {**weights, "logit_scale": weights["logit_scale"] + 1})
+    assert load_encoder(checkpoint).digest != before
 
 
 def test_a_file_that_would_run_code_is_refused_and_does_not(

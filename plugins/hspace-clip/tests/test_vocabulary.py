@@ -38,6 +38,10 @@ def test_an_unknown_word_is_one_number() -> None:
     assert set(vocabulary_of(KNOWN, 8).encode("zebra")) == {UNKNOWN}
 
 
+def test_its_words_can_be_listed() -> None:
+    assert vocabulary_of(["a smiling face"], 8).words() == ["a", "face", "smiling"]
+
+
 def test_it_returns_from_its_file(tmp_path: Path) -> None:
     vocabulary = vocabulary_of(KNOWN, 8)
     (tmp_path / "vocabulary.json").write_text(vocabulary.to_json())

@@ -49,6 +49,7 @@ def export(run: Path, out: Path) -> None:
         "summary": recipe.summary + unfinished,
         "licence": LICENCE,
         "source": f"trained by hspace toyfaces train-clip {recipe.name}",
+        "words": vocabulary.words(),
         "image_sizes": list(recipe.image_sizes),
         "training": training_facts(checkpoint, recipe.batch),
         "metrics": [],
