@@ -20,7 +20,7 @@ def train_clip(
     from hspace_toyfaces.clip_training import ClipLearner
 
     plan, where = shared._plan(ClipRecipe, recipe, images), shared._device(device, threads)
-    shared._run(ClipLearner(plan, seed, where), out, fresh)
+    shared._run(ClipLearner(plan, seed, where), shared._folder(plan, out), fresh)
 
 
 def export_clip(

@@ -84,14 +84,15 @@ class ClipLearner(Learner[ClipRecipe]):
         unique = list(dict.fromkeys(texts))
         rows = torch.tensor([unique.index(text) for text in texts], device=self.device)
         tokens = self.vocabulary(unique).to(self.device)
-        images, vectors, read = self.model(batch.images.to(self.device), tokens)
-        vectors = vectors[rows].split([len(said), 2 * len(batch.before), len(batch.choices)])
+        with self.precision():
+            images, vectors, read = (one.float() for one in self.model(batch.images.to(self.device), tokens))
+        captions, changes, choices = vectors[rows].split([len(said), 2 * len(batch.before), len(batch.choices)])
         wanted = batch.attributes.to(self.device)
         return (
-            self._contrast(images, vectors[0], batch)
-            + self.recipe.naming_weight * naming_loss(self._scale() * images @ vectors[2].T, batch)
+            self._contrast(images, captions, batch)
+            + self.recipe.naming_weight * naming_loss(self._scale() * images @ choices.T, batch)
             + self.recipe.attribute_weight * smooth_l1_loss(read, wanted)
-            + self.recipe.direction_weight * direction_loss(images, vectors[1], batch)
+            + self.recipe.direction_weight * direction_loss(images, changes, batch)
         )
 
     def _scale(self) -> Tensor:
