@@ -73,6 +73,8 @@ def load_encoder(name: str | Path, *, device: Device = "cpu") -> Encoder:
     """
     if Path(name).exists():
         return load_encoder_folder(Path(name), device)
+    if Path(name).is_absolute() or str(name).startswith("."):
+        raise NotFoundError(f"there is no {name}; an encoder is a name ('hspace list-encoders'), a folder or a file")
     cards = {card.name: card for card in plugins().cards("encoders")}
     card = cards.get(str(name))
     if card is not None and "folder" in card.facts:

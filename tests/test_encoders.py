@@ -92,3 +92,8 @@ def test_the_name_of_a_family_is_not_an_encoder() -> None:
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:
     with pytest.raises(NotFoundError, match="no encoder is called 'blnd'; did you mean 'blind'"):
         load_encoder("blnd")
+
+
+def test_a_path_that_is_not_there_is_said_to_be_so() -> None:
+    with pytest.raises(NotFoundError, match=r"there is no \./nowhere; an encoder is a name"):
+        load_encoder("./nowhere")

@@ -156,13 +156,15 @@ def _downloaded(name: str, facts: Mapping[str, Any]) -> Path:
     from huggingface_hub import is_offline_mode
     from open_clip.pretrained import download_pretrained
 
+    missing = f"the weights of {name} are not in the hub's cache"
     if is_offline_mode() and not facts.get("hf_hub"):
-        raise NotFoundError(f"{name} has no copy on the hub, and HF_HUB_OFFLINE forbids to look elsewhere. {WAY_OUT}")
+        raise NotFoundError(f"{missing}, and HF_HUB_OFFLINE is set. {WAY_OUT}")
     try:
         return Path(download_pretrained(facts))
     except Exception as error:  # OSError, URLError, the hub's and open_clip's own
-        why = " ".join(str(error).split())[:200]
-        raise NotFoundError(f"the weights of {name} are not here and could not be fetched: {why} {WAY_OUT}") from error
+        told = " ".join(str(error).split())[:200]
+        why = "HF_HUB_OFFLINE is set" if is_offline_mode() else f"could not be fetched ({told})"
+        raise NotFoundError(f"{missing}, and {why}. {WAY_OUT}") from error
 
 
 WAY_OUT = (
