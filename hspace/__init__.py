@@ -10,10 +10,11 @@ if TYPE_CHECKING:
     from hspace.cards import Card
     from hspace.direction import Direction
     from hspace.discovery import discover
+    from hspace.encoder import Encoder
     from hspace.errors import HspaceError
     from hspace.finder import Finder, Task
     from hspace.head import Head
-    from hspace.loading import load_backbone, load_direction
+    from hspace.loading import load_backbone, load_direction, load_encoder
     from hspace.sampling import edit, invert, sample
     from hspace.unet import ReplayBackbone, SplitUNet
 
@@ -24,6 +25,7 @@ _HOME = {
     "Backbone": "backbone",
     "Card": "cards",
     "Direction": "direction",
+    "Encoder": "encoder",
     "Finder": "finder",
     "Guided": "backbone",
     "Head": "head",
@@ -37,6 +39,7 @@ _HOME = {
     "invert": "sampling",
     "load_backbone": "loading",
     "load_direction": "loading",
+    "load_encoder": "loading",
     "sample": "sampling",
 }
 
@@ -44,6 +47,7 @@ __all__ = [
     "Backbone",
     "Card",
     "Direction",
+    "Encoder",
     "Finder",
     "Guided",
     "Head",
@@ -58,6 +62,7 @@ __all__ = [
     "invert",
     "load_backbone",
     "load_direction",
+    "load_encoder",
     "sample",
 ]
 

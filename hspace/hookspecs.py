@@ -41,7 +41,11 @@ def hspace_finders() -> list[Card]:
 
 @hookspec
 def hspace_encoders() -> list[Card]:
-    """Encoders. Target: `load(device) -> Encoder`: images and texts to unit vectors (B, D)."""
+    """Encoders. Target: `load(device) -> Encoder`: images and texts to unit vectors (B, D).
+
+    A card that needs "model" is a family: its target takes `model` too, the name that was asked for or the path of a
+    folder or a file, and returns None for one that it does not know.
+    """
     raise AssertionError("a hook specification is not called")
 
 
@@ -65,7 +69,10 @@ def hspace_metrics() -> list[Card]:
 
 @hookspec
 def hspace_zoos() -> list[Path]:
-    """Folders laid out as a zoo: `backbones/`, `directions/`, `recipes/`, and `zoo.json` with its default backbone."""
+    """Folders laid out as a zoo: `backbones/`, `encoders/`, `directions/`, `recipes/`, and `zoo.json`.
+
+    The last names the default backbone.
+    """
     raise AssertionError("a hook specification is not called")
 
 

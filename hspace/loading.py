@@ -1,4 +1,4 @@
-"""Loading by name: backbones, heads and directions."""
+"""Loading by name: backbones, encoders, heads and directions."""
 
 import json
 from dataclasses import replace
@@ -11,6 +11,7 @@ from hspace.backbone import Backbone
 from hspace.building import run
 from hspace.cards import Card
 from hspace.direction import Direction
+from hspace.encoder import Encoder
 from hspace.errors import NotFoundError, RefusedError, UsageError
 from hspace.meta import META_FILE
 from hspace.plugins import plugins
@@ -77,6 +78,54 @@ def load_folder(folder: Path, device: Device, dtype: torch.dtype | None, card: C
 def _ready(backbone: Backbone, card: Card) -> Backbone:
     backbone.card = card
     return backbone.eval().requires_grad_(False)
+
+
+def load_encoder(name: str | Path, *, device: Device = "cpu") -> Encoder:
+    """The encoder of that name, in that folder or file, or of a name that an encoder family knows (MODEL/WEIGHTS).
+
+    Raises NotFoundError with the nearest names, or when the weights are not to be had, RefusedError for files that
+    nobody can read, UsageError for the name of a family.
+    """
+    if Path(name).exists():
+        return load_encoder_folder(Path(name), device)
+    if Path(name).is_absolute() or str(name).startswith("."):
+        raise NotFoundError(f"there is no {name}; an encoder is a name ('hspace list-encoders'), a folder or a file")
+    cards = {card.name: card for card in plugins().cards("encoders")}
+    card = cards.get(str(name))
+    if card is not None and "folder" in card.facts:
+        return load_encoder_folder(Path(card.facts["folder"]), device, card)
+    if card is not None and not card.needs:
+        return _encoder(run(card, device=device))
+    for family in (card for card in cards.values() if card.needs):
+        found = run(family, device=device, model=str(name))
+        if found is not None:
+            return _encoder(found)
+    card = plugins().find("encoders", str(name))
+    raise UsageError(f"encoder {card.name!r} is a family: it needs a {' and a '.join(card.needs)} ({card.summary})")
+
+
+def load_encoder_folder(folder: Path, device: Device, card: Card | None = None) -> Encoder:
+    """The encoder in a folder or a file: of the family that its card names, else of the first that can read it.
+
+    Raises RefusedError when no installed family can.
+    """
+    if card is None and (folder / CARD_FILE).is_file():
+        card = read_card(folder, kind="encoders")
+    families = [family for family in plugins().cards("encoders") if family.needs]
+    if card is not None:
+        families = [plugins().find("encoders", str(card.facts["family"]))]
+    for family in families:
+        found = run(family, device=device, model=folder)
+        if found is not None:
+            return _encoder(found)
+    names = ", ".join(family.name for family in families) or "none is installed; install hspace-clip"
+    raise RefusedError(f"no encoder family reads {folder} (tried: {names}); see 'hspace list-encoders'")
+
+
+def _encoder(found: object) -> Encoder:
+    if not isinstance(found, Encoder):
+        raise RefusedError(f"a plugin gave {type(found).__name__!r} for an encoder; it must give an Encoder")
+    return found
 
 
 def load_direction(name: str | Path) -> Direction:

@@ -18,7 +18,7 @@ import pluggy
 from hspace import hookspecs
 from hspace.cards import SINGULAR, Card
 from hspace.errors import HspaceError, not_found
-from hspace.zoo import backbone_folders, read_card
+from hspace.zoo import LOADERS, card_folders, read_card
 
 GROUP = "hspace"
 """The entry-point group that a plugin's distribution declares."""
@@ -119,8 +119,8 @@ class Plugins:
         cards: dict[str, list[Card]] = defaultdict(list)
         for plugin, card in self._offers(f"hspace_{kind}", Card, "a Card"):
             cards[card.name].append(replace(card, plugin=plugin))
-        if kind == "backbones":
-            for card in self._zoo_backbones():
+        if kind in LOADERS:
+            for card in self._zoo_cards(kind):
                 cards[card.name].append(card)
         for name, same in cards.items():
             if len(same) > 1:
@@ -128,12 +128,12 @@ class Plugins:
                     self._complain(card.plugin, _conflict(kind, name, same))
         return cards
 
-    def _zoo_backbones(self) -> list[Card]:
+    def _zoo_cards(self, kind: str) -> list[Card]:
         cards = []
         for plugin, zoo in self.zoos:
-            for folder in backbone_folders(zoo):
+            for folder in card_folders(zoo, kind):
                 try:
-                    cards.append(read_card(folder, plugin))
+                    cards.append(read_card(folder, plugin, kind))
                 except HspaceError as error:
                     self._complain(plugin, str(error))
         return cards

@@ -7,7 +7,7 @@ import pytest
 
 from hspace.plugins import plugins
 from hspace.store import weights_status
-from hspace.testing import BackboneContract, FinderContract, HeadContract
+from hspace.testing import BackboneContract, EncoderContract, FinderContract, HeadContract
 from hspace.testing.backbone import require_weights
 
 VARIANTS: Mapping[str, list[Mapping[str, Any]]] = {
@@ -40,6 +40,10 @@ for _card in plugins().cards("finders"):
         for _index, _config in enumerate([{}, *VARIANTS.get(_card.name, [])]):
             _class(FinderContract, _card.name, _index, finder=_card.name, config=_config)
 
+for _card in plugins().cards("encoders"):
+    if not _card.needs and _card.facts.get("weights", "bundled") == "bundled":
+        _class(EncoderContract, _card.name, 0, encoder=_card.name)
+
 
 def test_a_backbone_whose_weights_are_not_at_hand_is_skipped_and_says_so() -> None:
     card = next(card for card in plugins().cards("backbones") if card.facts.get("get"))
@@ -52,4 +56,5 @@ def test_a_backbone_whose_weights_are_not_at_hand_is_skipped_and_says_so() -> No
 def test_there_is_something_of_each_kind_to_test() -> None:
     assert {"ddpmpp-random-tiny"} <= {card.name for card in plugins().cards("backbones")}
     assert {"table", "delta-block"} <= {card.name for card in plugins().cards("heads")}
+    assert {"toyclip"} <= {card.name for card in plugins().cards("encoders")}
     assert {"jacobian-svd"} <= {card.name for card in plugins().cards("finders")}

@@ -14,6 +14,7 @@ PROVIDERS = {
     "backbones": "hspace-backbones and hspace-zoo",
     "heads": "hspace-heads",
     "finders": "hspace-jacobian",
+    "encoders": "hspace-clip and hspace-zoo",
     "sources": "hspace-toyfaces",
 }
 """Which packages of ours offer what, for the one case that none is installed."""

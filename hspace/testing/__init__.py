@@ -8,9 +8,10 @@ The whole test file of a backbone plugin::
 
 import pytest
 
-pytest.register_assert_rewrite("hspace.testing.backbone", "hspace.testing.head", "hspace.testing.finder")
+pytest.register_assert_rewrite(*(f"hspace.testing.{name}" for name in ("backbone", "encoder", "finder", "head")))
 
 from hspace.testing.backbone import BackboneContract  # noqa: E402
+from hspace.testing.encoder import EncoderContract  # noqa: E402
 from hspace.testing.finder import FinderContract  # noqa: E402
 from hspace.testing.fixtures import hspace_home, write_plugin  # noqa: E402
 from hspace.testing.head import HeadContract  # noqa: E402
@@ -20,6 +21,7 @@ from hspace.testing.planted import PlantedBackbone  # noqa: E402
 __all__ = [
     "HEAVY",
     "BackboneContract",
+    "EncoderContract",
     "FinderContract",
     "HeadContract",
     "PlantedBackbone",

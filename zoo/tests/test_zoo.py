@@ -9,23 +9,24 @@ from PIL import Image
 
 from hspace.cards import Card
 from hspace.direction import Direction
-from hspace.loading import default_backbone, load_backbone
+from hspace.loading import default_backbone, load_backbone, load_encoder
 from hspace.plugins import plugins
 from hspace.testing import BackboneContract
 from hspace_zoo import hspace_zoos
 
 (ZOO,) = hspace_zoos()
 BACKBONES = sorted(path.parent.name for path in ZOO.glob("backbones/*/card.json"))
+ENCODERS = sorted(path.parent.name for path in ZOO.glob("encoders/*/card.json"))
 DIRECTIONS = sorted(path.parent for path in ZOO.glob("directions/*/*/direction.json"))
 MEGABYTE = 10**6
 
 
-def card(name: str) -> Card:
-    return plugins().find("backbones", name)
+def card(name: str, kind: str = "backbones") -> Card:
+    return plugins().find(kind, name)
 
 
-def metrics(name: str) -> dict[str, float]:
-    return {one["name"]: one["value"] for one in card(name).facts["metrics"]}
+def metrics(name: str, kind: str = "backbones") -> dict[str, float]:
+    return {one["name"]: one["value"] for one in card(name, kind).facts["metrics"]}
 
 
 @pytest.mark.parametrize("name", BACKBONES)
@@ -63,6 +64,20 @@ def test_the_default_backbone_meets_the_bar() -> None:
     assert measured["inversion_psnr"] >= 40
 
 
+@pytest.mark.parametrize("name", ENCODERS)
+def test_an_encoder_loads_without_a_download_and_its_card_says_how_it_was_measured(name: str) -> None:
+    facts = card(name, "encoders").facts
+    assert load_encoder(name).name == name
+    assert facts["licence"] == "Apache-2.0"
+    assert f"hspace toyfaces train-clip {name}" in facts["source"]
+    assert all(one["protocol"] and one["n"] > 0 for one in facts["metrics"])
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_an_encoder_is_at_most_8_megabytes(name: str) -> None:
+    assert sum(path.stat().st_size for path in (ZOO / "encoders" / name).iterdir()) <= 8 * MEGABYTE
+
+
 def test_no_file_is_over_9_megabytes_and_all_are_under_48() -> None:
     sizes = [path.stat().st_size for path in ZOO.rglob("*") if path.is_file()]
     assert max(sizes) <= 9 * MEGABYTE
@@ -82,7 +97,7 @@ def test_a_direction_is_whole_fits_its_backbone_and_has_a_preview(folder: Path) 
 
 
 def test_no_description_names_a_place_on_somebodys_machine() -> None:
-    for path in [*ZOO.glob("backbones/*/card.json"), *ZOO.glob("directions/*/*/direction.json")]:
+    for path in [*ZOO.glob("*/*/card.json"), *ZOO.glob("directions/*/*/direction.json")]:
         text = json.dumps(json.loads(path.read_text()))
         assert "/home/" not in text
         assert '"/' not in text

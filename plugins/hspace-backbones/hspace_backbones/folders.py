@@ -7,10 +7,10 @@ import torch
 from diffusers import UNet2DModel
 from torch import Tensor
 
+from hspace.archive import check_archive
 from hspace.errors import HspaceError, RefusedError
 from hspace.schedule import alphas_cumprod
 from hspace.storage import read_tensors
-from hspace_backbones.archive import check_archive
 from hspace_backbones.layout import CONFIG, SCHEDULER_CONFIG, read_json, scheduler_config, unet_folder
 from hspace_backbones.networks import Mends, build
 

@@ -101,7 +101,7 @@ def _alone(card: Card) -> Iterator[None]:
 
 
 def _convert(card: Card, path: Path, folder: Path, source: str) -> None:
-    from hspace_backbones.archive import read_checkpoint
+    from hspace.archive import read_checkpoint
     from hspace_backbones.conversion import convert_checkpoint
     from hspace_backbones.converted_folder import write_folder
 

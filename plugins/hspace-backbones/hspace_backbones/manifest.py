@@ -11,7 +11,7 @@ from diffusers import UNet2DModel
 from hspace.cards import Card
 from hspace.errors import RefusedError
 from hspace_backbones import openai, pesser
-from hspace_backbones.archive import read_checkpoint
+from hspace.archive import read_checkpoint
 from hspace_backbones.arguments import OpenaiArguments, PesserArguments
 from hspace_backbones.first_stage import FirstStage
 from hspace_backbones.folders import ARCHIVED, WEIGHTS, first_stage_folder, unet_folder

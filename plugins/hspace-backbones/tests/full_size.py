@@ -15,7 +15,7 @@ from torch import Tensor
 
 from hspace.sampling import Edit, edit, invert
 from hspace_backbones import openai, pesser
-from hspace_backbones.archive import read_checkpoint
+from hspace.archive import read_checkpoint
 from hspace_backbones.arguments import OpenaiArguments, PesserArguments
 from hspace_backbones.conversion import convert_checkpoint
 from hspace_backbones.converted_folder import write_folder

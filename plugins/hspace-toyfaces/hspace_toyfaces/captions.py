@@ -50,6 +50,13 @@ def describe(attributes: Mapping[str, Tensor], index: int) -> dict[str, str]:
     return {name: word for name, word in found.items() if word}
 
 
+def words_of(name: str) -> tuple[str, ...]:
+    """All that `describe` may say of an attribute: its two ends, or the stops of its ramp of colours."""
+    if name in SHADES:
+        return tuple(f"{shade} {NOUNS[name]}" for _, _, shade in SHADES[name])
+    return ATTRIBUTES[name].negative, ATTRIBUTES[name].positive
+
+
 def caption(attributes: Mapping[str, Tensor], index: int, rng: random.Random) -> str:
     """A phrase that says some of what `describe` knows of one face; rng decides which, and in what order."""
     words = describe(attributes, index)

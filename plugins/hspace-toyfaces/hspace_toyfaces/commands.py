@@ -34,10 +34,14 @@ INTERRUPTED = 130
 
 def app() -> typer.Typer:
     """The commands of `hspace toyfaces`; none imports torch before it runs."""
+    from hspace_toyfaces.clip_commands import export_clip, measure_clip, train_clip
+
     commands = typer.Typer(name="toyfaces", help="Train the zoo's tiny models on rendered faces.", no_args_is_help=True)
     training = (train_backbone, train_first_stage, train_regressor)
     for command in (*training, export_backbone, measure_backbone, export_regressor, measure):
         commands.command()(command)
+    for clip in (train_clip, export_clip, measure_clip):
+        commands.command()(clip)
     return commands
 
 

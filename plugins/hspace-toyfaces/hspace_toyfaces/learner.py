@@ -88,6 +88,10 @@ class Learner(ABC, Generic[R]):
         decay = min(self.recipe.ema, (1 + step) / (10 + step))
         ours = [parameter.detach() for parameter in self.model.parameters()]
         torch._foreach_lerp_(list(self.ema.parameters()), ours, 1 - decay)
+        averaged = self.ema.state_dict()
+        for name, now in self.model.named_buffers():
+            if name in averaged:  # a batch norm's running statistics, not a constant mask
+                averaged[name].copy_(averaged[name].lerp(now, 1 - decay) if now.is_floating_point() else now)
 
 
 def part(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
