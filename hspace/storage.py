@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from platformdirs import user_cache_path
+
 from hspace.errors import HspaceError, NotFoundError, RefusedError
 
 if TYPE_CHECKING:
@@ -16,6 +18,12 @@ if TYPE_CHECKING:
 
 TEMPORARY = ".hspace-"
 """How the names of unfinished files begin; a kill can leave one behind, and nothing ever reads it."""
+
+
+def cache_folder() -> Path:
+    """Where downloads and converted checkpoints are kept: `HSPACE_CACHE`, or the platform's place for caches."""
+    named = os.environ.get("HSPACE_CACHE")
+    return Path(named) if named else user_cache_path("hspace", appauthor=False)
 
 
 @contextmanager

@@ -94,6 +94,7 @@ def _shell(block: Block, document: Path, folder: Path) -> None:
 def _check(command: list[str], what: str, folder: Path) -> None:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     kept = {name: value for name, value in os.environ.items() if not name.startswith("HSPACE_")}
-    own = {"PATH": path, "HSPACE_HOME": str(folder / "home"), "COLUMNS": "100", "OMP_NUM_THREADS": "1"}
+    own = {"PATH": path, "HSPACE_HOME": str(folder / "home"), "HSPACE_CACHE": str(folder / "cache")}
+    own |= {"COLUMNS": "100", "OMP_NUM_THREADS": "1"}
     ran = subprocess.run(command, cwd=folder, env={**kept, **own}, text=True, capture_output=True)
     assert ran.returncode == 0, f"{what}\n{ran.stdout}\n{ran.stderr}"

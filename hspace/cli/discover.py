@@ -1,6 +1,5 @@
 """`hspace discover`: find directions, store them, and show them on a sheet."""
 
-import inspect
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,9 +37,10 @@ def discover(
     from hspace import discovery
     from hspace.images import find_images
     from hspace.progress import progress
+    from hspace.settings import parse_settings
 
     chosen = _finder(unsupervised, finder)
-    config = parse_settings(settings or [], chosen)
+    config = parse_settings(settings or [], "finders", chosen)
     config |= {key: value for key, value in (("k", k), ("at", at)) if value is not None}
     places = find_images(images or [])
     with ExitStack() as stack:
@@ -81,32 +81,6 @@ def _finder(unsupervised: bool, finder: str | None) -> str:
     if unsupervised and needs:
         raise UsageError(f"--unsupervised takes a finder that needs nothing; {name!r} needs {', '.join(needs)}")
     return name
-
-
-def parse_settings(settings: list[str], finder: str) -> dict[str, Any]:
-    """The key=value pairs of --set, each value of the type that the finder's parameter has.
-
-    Raises UsageError for a pair without '=', an unknown key, or a value of another type.
-    """
-    parameters = inspect.signature(plugins().find("finders", finder).load(), eval_str=True).parameters
-    config: dict[str, Any] = {}
-    for pair in settings:
-        key, equals, text = pair.partition("=")
-        if not equals:
-            raise UsageError(f"--set takes key=value; {pair!r} was given")
-        if key not in parameters:
-            raise UsageError(f"finder {finder!r} has no setting {key!r}; it takes {', '.join(parameters)}")
-        config[key] = _value(key, text, parameters[key].annotation)
-    return config
-
-
-def _value(key: str, text: str, annotation: Any) -> Any:
-    from pydantic import TypeAdapter, ValidationError
-
-    try:
-        return TypeAdapter(Any if annotation is inspect.Parameter.empty else annotation).validate_strings(text)
-    except ValidationError as error:
-        raise UsageError(f"--set {key}: {error.errors()[0]['msg'].lower()}; {text!r} was given") from error
 
 
 def _rows(direction: Any, folder: Path) -> list[dict[str, Any]]:

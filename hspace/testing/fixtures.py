@@ -12,9 +12,10 @@ from hspace.plugins import Plugins, plugins
 
 @pytest.fixture
 def hspace_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty HSPACE_HOME under tmp_path; plugins are collected anew inside the test and after it."""
+    """An empty HSPACE_HOME and HSPACE_CACHE under tmp_path; plugins are collected anew inside the test and after it."""
     home = tmp_path / "hspace-home"
     monkeypatch.setenv("HSPACE_HOME", str(home))
+    monkeypatch.setenv("HSPACE_CACHE", str(tmp_path / "hspace-cache"))
     plugins.cache_clear()
     yield home
     plugins.cache_clear()

@@ -20,8 +20,8 @@ def convert(
     as_json: Json = False,
 ) -> None:
     """Convert a checkpoint of official code, exactly; it is never unpickled."""
+    from hspace.archive import read_checkpoint
     from hspace.storage import sha256
-    from hspace_backbones.archive import read_checkpoint
     from hspace_backbones.conversion import convert_checkpoint
     from hspace_backbones.converted_folder import require_free, write_folder
 

@@ -8,10 +8,10 @@ import torch
 from diffusers import UNet2DModel
 from torch import Tensor
 
+from hspace.archive import check_archive
 from hspace.errors import HspaceError, RefusedError
 from hspace.schedule import alphas_cumprod
 from hspace.storage import read_tensors
-from hspace_backbones.archive import check_archive
 from hspace_backbones.networks import Mends, build
 
 CONFIG = UNET_CONFIG = "config.json"
