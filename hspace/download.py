@@ -120,8 +120,8 @@ def _require_room(remote: Remote, incomplete: Path) -> None:
     free = shutil.disk_usage(incomplete.parent).free
     if remote.size is not None and remote.size - _size(incomplete) > free:
         raise HspaceError(
-            f"{remote.url} needs {remote.size / 1e9:.1f} GB; {incomplete.parent} has {free / 1e9:.1f} GB left. Make room, "
-            f"or set HSPACE_CACHE or HF_HOME to a folder on another disk."
+            f"{remote.url} needs {remote.size / 1e9:.1f} GB; {incomplete.parent} has {free / 1e9:.1f} GB left. Make "
+            f"room, or set HSPACE_CACHE or HF_HOME to a folder on another disk."
         )
 
 
@@ -210,6 +210,6 @@ def _check(remote: Remote, incomplete: Path) -> None:
     if problems:
         incomplete.unlink()
         raise RefusedError(
-            f"what {remote.url} sent is not the published file: {problems[0]}. Nothing of it was kept; try again, or get "
-            f"a good copy elsewhere."
+            f"what {remote.url} sent is not the published file: {problems[0]}. Nothing of it was kept; try again, or "
+            f"get a good copy elsewhere."
         )

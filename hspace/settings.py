@@ -1,7 +1,7 @@
 """The settings of what a card names: which there are, and `key=value` pairs read by the types that they have."""
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hspace.cards import SINGULAR
