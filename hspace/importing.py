@@ -130,6 +130,8 @@ def _described(
 def _tied(direction: Direction, backbone: str | Path | None, device: str) -> tuple[Direction, str | None]:
     """The direction tied to the backbone, or to its own where that is at hand; and what to say about it."""
     home = direction.meta.backbone
+    if backbone is None and home.id not in {card.name for card in plugins().cards("backbones")}:
+        return direction, None
     try:
         model = load_backbone(backbone if backbone is not None else home.id, device=device)
     except NotFoundError as error:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Home = Annotated[
     str | None, typer.Option("--backbone", help="What it was trained on: a name from list-backbones, or a folder.")
 ]
-Name = Annotated[str | None, typer.Option(help="What to call it [default: what the importer calls it].")]
+Name = Annotated[str | None, typer.Option(help="What to call it, in place of the importer's choice.")]
 Prompts = Annotated[tuple[str, str] | None, typer.Option(metavar="FROM TO", help="The two texts it was trained with.")]
 TEdit = Annotated[int | None, typer.Option(min=0, help="The timestep from which up it was trained.")]
 TBoost = Annotated[int | None, typer.Option(min=0, help="The timestep below which noise is added.")]
@@ -57,7 +57,7 @@ def import_file(
 def pull(
     name: Annotated[str | None, typer.Argument(help="LIST/NAME; without it, all there are get listed.")] = None,
     backbone: Home = None,
-    called: Annotated[str | None, typer.Option("--name", help="What to call it [default: its own name].")] = None,
+    called: Annotated[str | None, typer.Option("--name", help="What to call it, in place of its own name.")] = None,
     t_edit: TEdit = None,
     t_boost: TBoost = None,
     cosine: Cosine = None,

@@ -92,10 +92,11 @@ def _tensors(path: Path, weights: Mapping[str, Any]) -> dict[str, Tensor]:
 
 def _published(name: str, file: File, layout: Layout, given: Given) -> Meta:
     facts = file.facts
-    training = {key: value for key, value in facts.items() if key not in ("form", "curve", "t_edit", "t_boost")}
+    training = {key: value for key, value in facts.items() if key not in ("form", "curve", "t_edit", "t_boost", "data")}
     provenance = Provenance(
         finder=HOW,
         config={"trained_on": file.backbone, **training},
+        data=facts["data"],
         source=f"{listing().source}{file.file}",
         licence=listing().licence,
     )
