@@ -30,20 +30,24 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
 
     Raises NotFoundError when it is not there, RefusedError when it is unsafe, damaged, or holds no state dict.
     """
+    weights = _state_dict(path, read_content(path))
+    check_tensors(path, weights)
+    return weights
+
+
+def read_content(path: Path) -> Any:
+    """All that a checkpoint file holds, on the CPU: tensors, and plain numbers, texts, lists and dictionaries.
+
+    Raises NotFoundError when it is not there, RefusedError when it is unsafe or damaged.
+    """
     if not path.is_file():
         raise NotFoundError(f"there is no file {path}")
     with open(path, "rb") as file:
         start = file.read(len(OLD_TORCH))
     if start.startswith(ZIP):
         check_archive(path)
-        content = _torch(path, mmap=True)
-    elif start == OLD_TORCH:
-        content = _torch(path, mmap=False)
-    else:
-        content = _safetensors(path)
-    weights = _state_dict(path, content)
-    _check_tensors(path, weights)
-    return weights
+        return _torch(path, mmap=True)
+    return _torch(path, mmap=False) if start == OLD_TORCH else _safetensors(path)
 
 
 def check_archive(path: Path) -> None:
@@ -121,7 +125,8 @@ def _state_dict(path: Path, content: Any) -> dict[str, Tensor]:
     return dict(weights)
 
 
-def _check_tensors(path: Path, weights: dict[str, Tensor]) -> None:
+def check_tensors(path: Path, weights: dict[str, Tensor]) -> None:
+    """Raises RefusedError for a tensor of a form that no network has, or larger than its data in the file."""
     for name, tensor in weights.items():
         if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_complex():
             raise RefusedError(f"{path} holds {name!r} in a form that no network here has")

@@ -50,27 +50,28 @@ class Direction:
         `what` and `finder` name it; `head` and `config` rebuild what reads the weights; the rest of `meta` is
         that of Meta: steps, t_edit, strength, scope, metrics, prompts, labels.
         """
-        from hspace.fingerprint import probe
-
-        if backbone.card is None:
-            raise UsageError("this backbone has no card, so a direction cannot say where it belongs; set backbone.card")
-        seen = probe(backbone)
-        site = backbone.card.facts.get("h_site", "mid.out")
+        home = _home(backbone)
         provenance = meta.pop("provenance", Provenance(finder=finder))
         described = Meta(
-            id=f"{backbone.card.name}/{what}.{finder}",
-            backbone=BackboneRef(
-                id=backbone.card.name,
-                h_shape=seen.h_shape,
-                h_site=site,
-                fingerprint=seen.fingerprint,
-                condition={key: one for key, one in backbone.condition.items() if isinstance(one, _PLAIN)},
-            ),
+            id=f"{home.id}/{what}.{finder}",
+            backbone=home,
             head=HeadRef(name=head, config=dict(config)),
             provenance=provenance,
             **meta,
         )
         return cls(described, dict(weights))
+
+    def tie(self, backbone: "Backbone") -> "Direction":
+        """The direction, tied to `backbone` by the fingerprint of its h and called by its name.
+
+        For directions that come from elsewhere without a fingerprint; it is for the caller to know that the backbone
+        is theirs. Raises RefusedError when its weights do not fit this backbone's h.
+        """
+        home = _home(backbone)
+        id = f"{home.id}/{self.meta.id.partition('/')[2]}"
+        tied = replace(self, meta=self.meta.model_copy(update={"backbone": home, "id": id}))
+        (tied if tied.meta.components == 1 else tied.pick(0)).head(backbone)
+        return tied
 
     def pick(self, component: int) -> "Direction":
         """One component of a basis. Raises NotFoundError when the basis is smaller."""
@@ -115,6 +116,11 @@ class Direction:
         seen = probe(backbone)
         if home.h_shape != seen.h_shape:
             difference = f"is {seen.h_shape}, not {home.h_shape}"
+        elif home.fingerprint is None:
+            raise RefusedError(
+                f"direction {self.meta.id!r} was imported without its backbone, so nothing tells whether this one is "
+                f"{home.id!r}. Import it again with --backbone, once its weights are here, to tie it to them."
+            )
         elif (apart := distance(home.fingerprint, seen.fingerprint)) > TOLERANCE:
             difference = f"differs ({apart:.2g} > {TOLERANCE})"
         else:
@@ -162,6 +168,22 @@ class Direction:
             if read_meta(folder) == meta:
                 raise
             return cls.load(folder)  # a writer replaced it in between
+
+
+def _home(backbone: "Backbone") -> BackboneRef:
+    from hspace.fingerprint import probe
+
+    if backbone.card is None:
+        raise UsageError("this backbone has no card, so a direction cannot say where it belongs; set backbone.card")
+    seen = probe(backbone)
+    site = backbone.card.facts.get("h_site", "mid.out")
+    return BackboneRef(
+        id=backbone.card.name,
+        h_shape=seen.h_shape,
+        h_site=site,
+        fingerprint=seen.fingerprint,
+        condition={key: one for key, one in backbone.condition.items() if isinstance(one, _PLAIN)},
+    )
 
 
 def _weights(folder: Path) -> WeightsRef | None:

@@ -51,7 +51,12 @@ def hspace_encoders() -> list[Card]:
 
 @hookspec
 def hspace_importers() -> list[Card]:
-    """Importers of other formats. Target: `read(path) -> Direction`, or None if the file is not of its format."""
+    """Importers of other formats. Target: `read(path) -> Direction`, or None if the file is not of its format.
+
+    The direction's backbone has no fingerprint, and is called "unknown" where the file does not tell it: core ties the
+    direction to its backbone. Further parameters, all optional, are what the user may say beyond the file: prompts,
+    t_edit, t_boost, steps, cosine.
+    """
     raise AssertionError("a hook specification is not called")
 
 
@@ -69,7 +74,7 @@ def hspace_metrics() -> list[Card]:
 
 @hookspec
 def hspace_zoos() -> list[Path]:
-    """Folders laid out as a zoo: `backbones/`, `encoders/`, `directions/`, `recipes/`, and `zoo.json`.
+    """Folders laid out as a zoo: `backbones/`, `encoders/`, `directions/`, `recipes/`, `remote/`, and `zoo.json`.
 
     The last names the default backbone.
     """

@@ -3,7 +3,7 @@
 import json
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -20,12 +20,15 @@ class _Part(BaseModel):
 
 
 class BackboneRef(_Part):
-    """The backbone a direction belongs to, recognised by the fingerprint of its h, and what it was bound to."""
+    """The backbone a direction belongs to, recognised by the fingerprint of its h, and what it was bound to.
+
+    Without a fingerprint nothing tells the backbone from another; the direction is then refused on every one.
+    """
 
     id: str
     h_shape: tuple[int, int, int]
     h_site: str = "mid.out"
-    fingerprint: tuple[float, ...] = Field(min_length=8, max_length=8)
+    fingerprint: Annotated[tuple[float, ...], Field(min_length=8, max_length=8)] | None = None
     condition: dict[str, Any] = {}
 
 

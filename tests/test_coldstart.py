@@ -12,10 +12,16 @@ from hspace.testing.imports import heavy_after
 COMMANDS = [
     ["--help"],
     ["plugins"],
-    *([f"list-{kind}"] for kind in ("backbones", "heads", "finders", "encoders", "sources", "metrics", "directions")),
+    *(
+        [f"list-{kind}"]
+        for kind in ("backbones", "heads", "finders", "encoders", "importers", "sources", "metrics", "directions")
+    ),
     ["list-backbones", "--json"],
     ["discover", "--help"],
     ["edit", "--help"],
+    ["import", "--help"],
+    ["pull"],
+    ["recipes", "list"],
 ]
 
 
@@ -23,7 +29,9 @@ def test_importing_hspace_imports_nothing_heavy() -> None:
     assert heavy_imports("hspace") == []
 
 
-@pytest.mark.parametrize("name", ["cards", "cli", "direction", "errors", "hookspecs", "plugins", "registry", "zoo"])
+@pytest.mark.parametrize(
+    "name", ["cards", "cli", "direction", "errors", "hookspecs", "plugins", "recipes", "registry", "remote", "zoo"]
+)
 def test_what_listing_needs_imports_nothing_heavy(name: str) -> None:
     assert heavy_imports(f"hspace.{name}") == []
 

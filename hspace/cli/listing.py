@@ -15,6 +15,7 @@ PROVIDERS = {
     "heads": "hspace-heads",
     "finders": "hspace-jacobian",
     "encoders": "hspace-clip and hspace-zoo",
+    "importers": "hspace-asyrp",
     "sources": "hspace-toyfaces",
 }
 """Which packages of ours offer what, for the one case that none is installed."""
@@ -23,7 +24,7 @@ PROVIDERS = {
 def register(cli: typer.Typer) -> None:
     """Adds the list commands."""
     for kind in SINGULAR:
-        if kind not in ("backbones", "importers"):
+        if kind != "backbones":
             cli.command(f"list-{kind}", help=f"List the {kind} that plugins offer.")(_lister(kind))
     cli.command("list-backbones")(list_backbones)
     cli.command("list-directions")(list_directions)
@@ -93,6 +94,8 @@ def _direction_row(entry: Any) -> dict[str, Any]:
         meta = entry.meta()
     except RefusedError as error:
         return {**row, "status": f"damaged: {error}"}
+    if meta.backbone.fingerprint is None:
+        row["status"] = "not tied to its backbone"
     return {
         **row,
         "backbone": meta.backbone.id,

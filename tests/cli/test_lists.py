@@ -8,7 +8,7 @@ from hspace.cards import SINGULAR
 
 from .conftest import BACKBONE, Cli
 
-LISTED = sorted(set(SINGULAR) - {"importers"})
+LISTED = sorted(SINGULAR)
 
 
 @pytest.mark.parametrize("kind", LISTED)

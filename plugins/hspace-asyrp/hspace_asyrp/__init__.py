@@ -1,0 +1,26 @@
+"""Text-driven directions: Asyrp's published ones, read exactly, and recipes for training more."""
+
+from pathlib import Path
+
+import hspace
+
+SOURCE = "Kwon et al., Asyrp (arXiv:2210.10960)"
+
+
+@hspace.hookimpl
+def hspace_importers() -> list[hspace.Card]:
+    """The files that the official code writes."""
+    return [
+        hspace.Card(
+            "asyrp-official",
+            "hspace_asyrp.importer:read",
+            "Asyrp's .pth files in both layouts: the 35 published directions, and your own of the official scripts",
+            facts={"source": SOURCE},
+        )
+    ]
+
+
+@hspace.hookimpl
+def hspace_zoos() -> list[Path]:
+    """The list of the published directions, for 'hspace pull'."""
+    return [Path(__file__).parent / "zoo"]
