@@ -139,10 +139,10 @@ def _receive(remote: Remote, incomplete: Path, callback: Advance) -> None:
         with open(incomplete, "ab" if goes_on else "wb") as file:
             for chunk in _chunks(response):
                 file.write(chunk)
+                file.flush()
                 done += len(chunk)
                 if total:
                     callback(done, total)
-            file.flush()
             os.fsync(file.fileno())
     if total is not None and done < total:
         raise _Dropped(f"the connection ended after {done} of {total} bytes")
@@ -158,7 +158,7 @@ def _goes_on(response: Any, remote: Remote, done: int) -> bool:
 def _chunks(response: Any) -> Iterator[bytes]:
     while True:
         try:
-            chunk = response.read(CHUNK)
+            chunk = response.read1(CHUNK)  # what has come, so that it is kept whatever happens next
         except (OSError, http.client.HTTPException) as error:
             raise _Dropped(str(error) or type(error).__name__) from error
         if not chunk:

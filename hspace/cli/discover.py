@@ -61,7 +61,9 @@ def discover(
     places = find_images(images or [])
     with ExitStack() as stack:
         found = discovery.discover(
-            load_bound(backbone or default_backbone(), bind, pick_device(device), weights, offline) if bind else backbone,
+            load_bound(backbone or default_backbone(), bind, pick_device(device), weights, offline)
+            if bind
+            else backbone,
             finder=chosen,
             config=config,
             images=places,

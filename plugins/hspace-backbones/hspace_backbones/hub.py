@@ -153,7 +153,7 @@ def _put_blob(card: Card, name: str, revision: str, endpoint: str) -> None:
     """
     from huggingface_hub import get_hf_file_metadata, get_token, hf_hub_url
 
-    from hspace_backbones.download import Remote, download
+    from hspace.download import Remote, download
 
     url = hf_hub_url(card.facts["repo"], name, revision=revision, endpoint=endpoint)
     told = get_hf_file_metadata(url, endpoint=endpoint)

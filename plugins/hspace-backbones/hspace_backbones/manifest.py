@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from diffusers import UNet2DModel
 
+from hspace.archive import read_checkpoint
 from hspace.cards import Card
 from hspace.errors import RefusedError
 from hspace_backbones import openai, pesser
-from hspace.archive import read_checkpoint
 from hspace_backbones.arguments import OpenaiArguments, PesserArguments
 from hspace_backbones.first_stage import FirstStage
 from hspace_backbones.folders import ARCHIVED, WEIGHTS, first_stage_folder, unet_folder

@@ -13,9 +13,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from hspace.archive import read_checkpoint
 from hspace.sampling import Edit, edit, invert
 from hspace_backbones import openai, pesser
-from hspace.archive import read_checkpoint
 from hspace_backbones.arguments import OpenaiArguments, PesserArguments
 from hspace_backbones.conversion import convert_checkpoint
 from hspace_backbones.converted_folder import write_folder

@@ -22,7 +22,7 @@ CONTENT = bytes(range(256)) * 8000
 FETCH = """
 import sys
 from pathlib import Path
-from hspace_backbones.download import download, look
+from hspace.download import download, look
 download(look(sys.argv[1]), Path(sys.argv[2]), "it")
 """
 
