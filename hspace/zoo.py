@@ -26,7 +26,7 @@ def read_card(folder: Path, plugin: str = "", kind: str = "backbones") -> Card:
             raise RefusedError(f"{path} has format {facts['format']!r}; this hspace reads format {CARD_FORMAT}")
         name, _ = facts["name"], facts["family"]
     except (ValueError, KeyError, TypeError) as error:
-        raise RefusedError(f"{path} is not a card of {kind} ({type(error).__name__}: {error})") from error
+        raise RefusedError(f"{path} is no card of {kind} ({type(error).__name__}: {error})") from error
     return Card(
         name=name,
         target=LOADERS[kind],

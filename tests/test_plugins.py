@@ -217,5 +217,5 @@ def test_a_damaged_zoo_card_is_reported_and_harms_nobody(write_plugin: Write, tm
     path = str(tmp_path / "zoo")
     found = write_plugin("zookeeper", f"import hspace\n@hspace.hookimpl\ndef hspace_zoos(): return [{path!r}]\n")
     assert report(found, "zookeeper").status == "warning"
-    assert "card.json is not a backbone card" in report(found, "zookeeper").detail
+    assert "card.json is no card of backbones" in report(found, "zookeeper").detail
     assert unharmed(found)

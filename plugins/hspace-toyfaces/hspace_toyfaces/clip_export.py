@@ -35,8 +35,9 @@ def export(run: Path, out: Path) -> None:
         "model_cfg": recipe.model_config_of(len(vocabulary)),
         "preprocess_cfg": preprocess_config(recipe),
     }
-    averaged = part(part(checkpoint.tensors, "ema"), "clip")
-    weights = {name: one.half() if one.is_floating_point() else one for name, one in averaged.items()}
+    averaged = part(checkpoint.tensors, "ema").items()
+    clip = {name.removeprefix("clip."): one for name, one in averaged if name.startswith("clip.")}
+    weights = {name: one.half() if one.is_floating_point() else one for name, one in clip.items()}
     write_tensors(out / WEIGHTS[0], weights)
     write_bytes(out / CONFIG, (json.dumps(config, indent=2) + "\n").encode())
     write_bytes(out / VOCABULARY, vocabulary.to_json().encode())

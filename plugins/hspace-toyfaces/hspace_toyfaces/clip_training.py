@@ -21,6 +21,7 @@ from hspace_toyfaces.clip_recipe import CONTEXT, ClipRecipe
 from hspace_toyfaces.clip_words import all_words
 from hspace_toyfaces.learner import Learner
 
+FEW = 100
 MOST_SCALE = math.log(100)
 CROSSTALK = 4.0
 FOOLED = 2.0
@@ -115,7 +116,9 @@ class ClipLearner(Learner[ClipRecipe]):
 
         encoder = self.encoder()
         sizes = self.recipe.image_sizes
-        scores = {str(size): zero_shot(encoder, size, n=200) for size in sizes} | {"fooled": fooled(encoder, 64, 100)}
+        scores = {str(size): zero_shot(encoder, size, FEW) for size in sizes} | {
+            "fooled": fooled(encoder, sizes[0], FEW)
+        }
         write_bytes(folder / "zero_shot.json", (json.dumps(scores, indent=2) + "\n").encode())
 
     def encoder(self) -> ClipEncoder:
