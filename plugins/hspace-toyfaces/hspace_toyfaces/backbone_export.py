@@ -12,9 +12,9 @@ from hspace.errors import NotFoundError, RefusedError
 from hspace.storage import write_bytes
 from hspace_toyfaces.architectures import SCHEDULES
 from hspace_toyfaces.backbone_training import BackboneLearner
-from hspace_toyfaces.checkpoint import CHECKPOINT, Checkpoint, load_checkpoint
+from hspace.checkpoint import CHECKPOINT, Checkpoint, load_checkpoint
 from hspace_toyfaces.recipes import BackboneRecipe
-from hspace_toyfaces.training_plots import draw_losses
+from hspace.plots import draw_losses
 
 LICENCE = "Apache-2.0"
 WEIGHTS = "diffusion_pytorch_model.safetensors"

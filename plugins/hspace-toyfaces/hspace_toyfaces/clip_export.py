@@ -16,8 +16,8 @@ from hspace_toyfaces.clip_measures import all_figures
 from hspace_toyfaces.clip_recipe import CONTEXT, ClipRecipe
 from hspace_toyfaces.clip_training import preprocess_config
 from hspace_toyfaces.clip_words import all_words
-from hspace_toyfaces.learner import part
-from hspace_toyfaces.training_plots import draw_losses
+from hspace.checkpoint import part
+from hspace.plots import draw_losses
 
 
 def export(run: Path, out: Path) -> None:

@@ -15,7 +15,7 @@ from hspace_backbones.latent import LatentUNet
 from hspace_toyfaces.architectures import build_unet
 from hspace_toyfaces.backbone_export import export
 from hspace_toyfaces.backbone_training import BackboneLearner
-from hspace_toyfaces.checkpoint import load_checkpoint
+from hspace.checkpoint import load_checkpoint
 from hspace_toyfaces.first_stage_training import FirstStageLearner
 from hspace_toyfaces.recipes import BackboneRecipe, FirstStageRecipe, revise
 from hspace_toyfaces.training import Run, train
