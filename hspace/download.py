@@ -50,6 +50,11 @@ class Remote:
         """A name for this version of the file."""
         return hashlib.sha256(f"{self.url} {self.version} {self.size}".encode()).hexdigest()[:12]
 
+    @property
+    def resumable(self) -> bool:
+        """Whether a mixture of two versions, or half a file, would be seen."""
+        return self.size is not None and bool(self.version or self.sha256 or self.md5)
+
 
 def look(url: str, size: int | None = None, sha256: str | None = None, md5: str | None = None) -> Remote:
     """What a server says of a file, held against what is known.
@@ -127,7 +132,7 @@ def _require_room(remote: Remote, incomplete: Path) -> None:
 
 def _receive(remote: Remote, incomplete: Path, callback: Advance) -> None:
     """Appends what is still missing. Raises _Dropped when the connection ends before the file does."""
-    done = _size(incomplete)
+    done = _size(incomplete) if remote.resumable else 0
     if remote.size is not None and done == remote.size:
         return
     headers = {**remote.headers, **({"Range": f"bytes={done}-"} if done else {})}

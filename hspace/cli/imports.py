@@ -108,8 +108,9 @@ def _tell(imported: "Imported", as_json: bool, again: str) -> None:
         told = meta.model_dump(mode="json", exclude={"weights", "metrics"})
         print_json({"direction": {**told, "path": str(imported.folder), "tied": imported.tied, "note": imported.note}})
         return
-    texts = " -> ".join(map(repr, meta.prompts or ()))
-    say(f"{meta.id}: {f'{texts}, ' if texts else ''}t_edit {meta.t_edit}, t_boost {meta.t_boost}, {meta.steps} steps")
+    facts = [" -> ".join(map(repr, meta.prompts))] if meta.prompts else []
+    facts += [f"t_edit {meta.t_edit}", *([] if meta.t_boost is None else [f"t_boost {meta.t_boost}"])]
+    say(f"{meta.id}: {', '.join(facts)}, {meta.steps} steps")
     if imported.note is not None:
         say(f"note: {imported.note}")
     if imported.tied:

@@ -1,5 +1,6 @@
 """The list commands, `show`, `plugins` and `doctor`."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,7 @@ def test_doctor_recognises_a_torchvision_of_another_torch_and_says_the_mend(
 ) -> None:
     (tmp_path / "torchvision.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "torchvision", raising=False)  # a head's blocks may have brought it
     answer = cli("doctor", "--json")
     assert answer.code == 1
     (check,) = [one for one in answer.json["checks"] if one["check"] == "torchvision loads"]

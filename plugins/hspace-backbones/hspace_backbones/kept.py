@@ -63,7 +63,7 @@ def bring(card: Card, weights: Path) -> Path:
 
 def download(card: Card) -> Path:
     """The converted folder of the published file, downloaded, checked and converted; the file is then removed."""
-    from hspace_backbones import download as downloads
+    from hspace import download as downloads
 
     facts = card.facts
     path = cache_folder() / "downloads" / card.name / Path(facts["file"]).name

@@ -14,8 +14,9 @@ from hspace.errors import RefusedError
 from hspace_backbones import openai, pesser
 from hspace_backbones.arguments import OpenaiArguments, PesserArguments
 from hspace_backbones.first_stage import FirstStage
-from hspace_backbones.folders import ARCHIVED, WEIGHTS, first_stage_folder, unet_folder
+from hspace_backbones.folders import ARCHIVED, WEIGHTS
 from hspace_backbones.layers import Shapes, differences, some
+from hspace_backbones.layout import first_stage_folder, unet_folder
 from hspace_backbones.networks import Mends, build
 
 OLD_NAMES = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}

@@ -55,6 +55,8 @@ class Server:
     repositories: dict[str, dict[str, bytes]] = field(default_factory=dict)
     drops: dict[str, list[int]] = field(default_factory=dict)
     spoilt: set[str] = field(default_factory=set)
+    untagged: set[str] = field(default_factory=set)
+    """Paths that are served without an ETag."""
     slow: set[str] = field(default_factory=set)
     go: threading.Event = field(default_factory=threading.Event)
     sizes: dict[str, int] = field(default_factory=dict)
@@ -104,6 +106,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _find(self, path: str) -> tuple[bytes, dict[str, str]] | str:
         if path in self.state.files:
             data = self.state.files[path]
+            if path in self.state.untagged:
+                return data, {}
             return data, {"ETag": f'"{hashlib.sha256(data).hexdigest()[:8]}"'}
         repo, _, rest = path.strip("/").partition("/resolve/")
         revision, _, name = rest.partition("/")

@@ -95,6 +95,13 @@ def test_a_file_that_changed_on_the_server_is_downloaded_anew(site: Server, tmp_
     assert site.ranges() == [None]
 
 
+def test_a_file_that_nothing_identifies_is_downloaded_anew(site: Server) -> None:
+    site.untagged.add(PATH)
+    site.drops[PATH] = [1000]
+    assert_it_is_the_one()
+    assert site.ranges() == [None, None]
+
+
 @pytest.mark.parametrize(
     ("facts", "message"),
     [({"sha256": "0" * 64}, "its sha256 is"), ({"md5": "0" * 32}, "its md5 is"), ({"bytes": 7}, "has 7$")],
