@@ -49,7 +49,8 @@ class Direction:
         """A direction found on `backbone`, tied to it by the fingerprint of its h.
 
         `what` and `finder` name it; `head` and `config` rebuild what reads the weights, whose answer
-        is multiplied by `scale`; the rest of `meta` is that of Meta: steps, t_edit, strength, scope, metrics, prompts, labels.
+        is multiplied by `scale`; the rest of `meta` is that of Meta: steps, t_edit, strength, scope, metrics, prompts,
+        labels.
         """
         home = _home(backbone)
         provenance = meta.pop("provenance", Provenance(finder=finder))

@@ -27,6 +27,8 @@ from hspace.sampling import edit, invert, latents, sample
 
 UNSUPERVISED = "jacobian-svd"
 """The finder that needs nothing, used when none is named."""
+TEXT_DRIVEN = "asyrp"
+"""The finder that goes from one prompt to another, used when prompts are given and none is named."""
 SHEET_STEPS = 20
 SHEET_IMAGES = 3
 PREVIEW = "preview.png"
@@ -63,7 +65,8 @@ def discover(
     """The directions that a finder finds on a backbone, stored in the registry and shown on a sheet in `out`.
 
     The finder works on `samples` latents of the seed, or on the latents that `images` invert to. `config` goes to
-    the finder, and so do the prompts (source, target) and the encoder that reads them. `name` is what to call the find in place of the finder's own choice (with -1, -2, ... for more).
+    the finder, and so do the prompts (source, target) and the encoder that reads them. `name` is what to call the find
+    in place of the finder's own choice (with -1, -2, ... for more).
     The sheet has a row per direction and, for each of several pictures, a column per strength from the smallest to
     the largest. `weights` and `offline` are as for `load_backbone`, where `backbone` is a name.
     `progress(stage)` returns the callback of a stage. Raises NotFoundError for an unknown name,

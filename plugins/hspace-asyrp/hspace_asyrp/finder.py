@@ -118,7 +118,8 @@ class AsyrpFinder(Finder):
             raise InertError(
                 f"the head learnt nothing that shows: it moves unseen pictures by {reached.mean:.3g} towards "
                 f"{task.prompts[1]!r}, and untrained heads of its size by up to {noise:.3g}. Train longer "
-                f"(--set epochs=), on more pictures (--samples), in a longer window (--set t_edit=), or with another encoder."
+                f"(--set epochs=), on more pictures (--samples), in a longer window (--set t_edit=), or with another "
+                f"encoder."
             )
         far = FAR * _apart(bench.plain)
         most, least = (self._safe(bench, head, scale, sign, far) for sign in (1, -1))
@@ -141,7 +142,10 @@ class AsyrpFinder(Finder):
         )
 
     def _safe(self, bench: Bench, head: Head, scale: float, sign: int, far: float) -> float:
-        """The largest strength of a sign, of those looked at, that leaves pictures nearer to themselves than to others."""
+        """The largest strength of a sign, of those looked at, that leaves pictures nearer to themselves than to others.
+
+        1 where none does.
+        """
         safe = [s for s in RANGE if float(bench.effect(head, sign * s * scale).across.mean()) <= far]
         return sign * max(safe, default=RANGE[0])
 
@@ -195,4 +199,3 @@ def _slug(prompt: str) -> str:
 def _data(task: Task) -> str:
     n = len(task.x_T)
     return f"{n} pictures" if task.image_sha256 else f"{n} latents of seed {task.seed}"
-

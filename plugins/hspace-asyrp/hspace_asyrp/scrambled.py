@@ -16,8 +16,8 @@ class Scrambled(Head):
         super().__init__()
         self.inner = inner
         generator = torch.Generator().manual_seed(seed)
-        self.register_buffer("order", torch.randperm(channels, generator=generator))
-        self.register_buffer("signs", torch.randint(2, (channels, 1, 1), generator=generator) * 2.0 - 1)
+        self.order = torch.randperm(channels, generator=generator)
+        self.signs = torch.randint(2, (channels, 1, 1), generator=generator) * 2.0 - 1
 
     def forward(self, state: State) -> Tensor:
         delta_h: Tensor = self.inner(state)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -31,7 +31,7 @@ class Plan:
     batch: int = 4
     rate: float = 2e-3
     seed: int = 0
-    terms: Terms = Terms()
+    terms: Terms = field(default_factory=Terms)
     fidelity: Fidelity = "paper"
 
     def order(self, n: int, epoch: int) -> list[Tensor]:

@@ -63,9 +63,7 @@ def unedited(
     return Unedited(tuple(pairs), P_t, embeddings, torch.cat([part[2] for part in parts]))
 
 
-def _walk(
-    backbone: Backbone, encoder: Encoder, x_t: Tensor, pairs: Sequence[Pair]
-) -> tuple[Tensor, Tensor, Tensor]:
+def _walk(backbone: Backbone, encoder: Encoder, x_t: Tensor, pairs: Sequence[Pair]) -> tuple[Tensor, Tensor, Tensor]:
     pictures, embeddings = [], []
     for t, t_next in pairs:
         a_t, a_next = alpha_at(backbone.alphas_cumprod, t), alpha_at(backbone.alphas_cumprod, t_next)

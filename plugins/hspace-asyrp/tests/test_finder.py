@@ -89,7 +89,9 @@ def test_the_same_task_gives_the_same_bytes(colours: Colours) -> None:
     assert all(torch.equal(one.weights[name], other.weights[name]) for name in one.weights)
 
 
-@pytest.mark.parametrize("config", [{"head": "delta-block", "head_config": {"norm_num_groups": 8}}, {"fidelity": "official", "rate": 0.5}])
+@pytest.mark.parametrize(
+    "config", [{"head": "delta-block", "head_config": {"norm_num_groups": 8}}, {"fidelity": "official", "rate": 0.5}]
+)
 def test_other_heads_and_the_released_codes_loss_find_it_too(colours: Colours, config: dict[str, object]) -> None:
     backbone, direction = found(colours, **config)
     assert float(redness(backbone, direction, 1.0)[:, 0].mean()) > 0.03
@@ -121,11 +123,11 @@ def test_a_setting_out_of_its_range_is_told(config: dict[str, object]) -> None:
 def test_a_training_step_costs_one_encoder_pass_and_two_decoder_passes_one_of_them_with_a_graph(
     colours: Colours,
 ) -> None:
+    from hspace.building import build_head
+    from hspace.schedule import generation
     from hspace_asyrp.loss import Goal
     from hspace_asyrp.training import Plan, Training
     from hspace_asyrp.unedited import unedited
-    from hspace.building import build_head
-    from hspace.schedule import generation
 
     backbone = Counting()
     pairs = generation("asyrp", STEPS, 1000)

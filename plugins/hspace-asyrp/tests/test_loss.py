@@ -45,7 +45,9 @@ def test_the_gradient_is_finite_and_along_the_text_where_nothing_changed() -> No
     torch.testing.assert_close(edited.grad, -DELTA_T[None] / SOFT)
 
 
-@pytest.mark.parametrize(("along", "across", "expected"), [(1, 0, 0.0), (0, 1, math.log(2)), (0.6, 0.8, -math.log(0.8))])
+@pytest.mark.parametrize(
+    ("along", "across", "expected"), [(1, 0, 0.0), (0, 1, math.log(2)), (0.6, 0.8, -math.log(0.8))]
+)
 def test_the_official_loss_is_the_released_codes(along: float, across: float, expected: float) -> None:
     loss = official_loss(moved(along, across), REFERENCE, NO_PIXELS, GOAL, Terms(clip=1.0))
     assert float(loss) == pytest.approx(expected, abs=1e-5)

@@ -8,13 +8,13 @@ from typing import Any
 
 import torch
 
+from hspace.checkpoint import CHECKPOINT, Checkpoint, load_checkpoint
 from hspace.errors import NotFoundError, RefusedError
+from hspace.plots import draw_losses
 from hspace.storage import write_bytes
 from hspace_toyfaces.architectures import SCHEDULES
 from hspace_toyfaces.backbone_training import BackboneLearner
-from hspace.checkpoint import CHECKPOINT, Checkpoint, load_checkpoint
 from hspace_toyfaces.recipes import BackboneRecipe
-from hspace.plots import draw_losses
 
 LICENCE = "Apache-2.0"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
