@@ -22,6 +22,10 @@ from hspace.errors import UsageError
 from hspace.plugins import plugins
 
 
+MEASURED = ("sigma", "residual", "effect", "full_effect")
+"""The measurements of a find that the table shows, where there are any."""
+
+
 def register(cli: typer.Typer) -> None:
     """Adds the command."""
     cli.command("discover")(discover)
@@ -98,7 +102,8 @@ def discover(
     if as_json:
         print_json({"directions": rows, "sheet": str(found.sheet), "seconds": round(found.seconds, 2)})
         return
-    print_table(("id", "sigma", "residual"), ((row["id"], row["sigma"], row["residual"]) for row in rows))
+    told = [name for name in MEASURED if any(row[name] is not None for row in rows)]
+    print_table(("id", *told), ((row["id"], *(row[name] for name in told)) for row in rows))
     say(f"\nsheet: {found.sheet}   ({found.seconds:.1f} s)")
     if rows:
         say(f"next:  hspace edit FACE.png --direction '{rows[0]['id']}=2'")
@@ -151,8 +156,7 @@ def _rows(direction: Any, folder: Path) -> list[dict[str, Any]]:
         {
             "id": part.id,
             "path": str(folder),
-            "sigma": measured("sigma", part.component),
-            "residual": measured("residual", part.component),
+            **{name: measured(name, part.component) for name in MEASURED},
         }
         for part in parts([direction])
     ]

@@ -38,6 +38,8 @@ SCRAMBLES = 4
 WIDTHS = 2.0
 """The full effect of a prompt, in standard deviations of the backbone's own pictures along the text direction."""
 RANGE = (1.0, 1.5, 2.0, 3.0)
+LEAST = 0.1
+"""The share of the full effect, at the largest strength looked at, below which an edit is none."""
 FAR = 0.5
 """How far across the direction an edit may move a picture, as a share of the way to another picture."""
 
@@ -114,12 +116,12 @@ class AsyrpFinder(Finder):
         reached = bench.effect(head, scale)
         channels = probe(backbone).h_shape[0]
         noise = bench.noise([Scrambled(head, channels, seed) for seed in range(SCRAMBLES)], scale)
-        if reached.mean <= noise:
+        if reached.mean <= max(noise, LEAST * goal.full):
             raise InertError(
                 f"the head learnt nothing that shows: it moves unseen pictures by {reached.mean:.3g} towards "
-                f"{task.prompts[1]!r}, and untrained heads of its size by up to {noise:.3g}. Train longer "
-                f"(--set epochs=), on more pictures (--samples), in a longer window (--set t_edit=), or with another "
-                f"encoder."
+                f"{task.prompts[1]!r}, where the full effect is {goal.full:.3g}; untrained heads of its size reach "
+                f"{noise:.3g}. Train longer (--set epochs=), on more pictures (--samples), in a longer window "
+                f"(--set t_edit=), or with another encoder."
             )
         far = FAR * _apart(bench.plain)
         most, least = (self._safe(bench, head, scale, sign, far) for sign in (1, -1))

@@ -5,18 +5,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import Colours
 from torch import Tensor
 
-from hspace import Backbone, Direction, State, Task
+from hspace import Backbone, Direction, State
 from hspace.errors import RefusedError, UsageError
 from hspace.sampling import edit, latents, sample
 from hspace.testing import PlantedBackbone
 from hspace_asyrp.finder import build
 from hspace_asyrp.inert import InertError
 
+from .colours import STEPS, Colours, found, task
+
 pytestmark = pytest.mark.usefixtures("hspace_home")
-STEPS = 8
 
 
 class Counting(Backbone):
@@ -36,17 +36,6 @@ class Counting(Backbone):
         self.decoded += len(eps)
         self.with_graph += len(eps) if eps.requires_grad else 0
         return eps
-
-
-def task(encoder: Colours, backbone: Backbone, n: int = 8, prompts: tuple[str, str] = ("grey", "red")) -> Task:
-    return Task(x_T=latents(backbone, n, 0), steps=STEPS, prompts=prompts, encoder=encoder)
-
-
-def found(encoder: Colours, **config: object) -> tuple[Backbone, Direction]:
-    backbone = PlantedBackbone()
-    settings = {"head": "table", "t_edit": 400, "epochs": 12, "rate": 0.05, **config}
-    (direction,) = build(**settings).find(backbone, task(encoder, backbone))
-    return backbone, direction
 
 
 def redness(backbone: Backbone, direction: Direction, strength: float) -> Tensor:
@@ -151,7 +140,7 @@ import os, signal, sys
 sys.path.insert(0, sys.argv[1])
 import torch
 torch.set_num_threads(1)
-from conftest import Colours
+from colours import Colours, found
 import test_finder
 from hspace_asyrp import running
 from hspace_asyrp.training import Training
@@ -159,7 +148,7 @@ from hspace_asyrp.training import Training
 running.SAVE_EVERY = 0.0
 walk = Training.run_pass
 Training.run_pass = lambda self, index: os.kill(os.getpid(), signal.SIGKILL) if index == 3 else walk(self, index)
-test_finder.found(Colours(), epochs=4)
+found(Colours(), epochs=4)
 """
 
 
