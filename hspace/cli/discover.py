@@ -21,7 +21,6 @@ from hspace.cli.output import (
 from hspace.errors import UsageError
 from hspace.plugins import plugins
 
-
 MEASURED = ("sigma", "residual", "effect", "full_effect")
 """The measurements of a find that the table shows, where there are any."""
 

@@ -141,7 +141,6 @@ sys.path.insert(0, sys.argv[1])
 import torch
 torch.set_num_threads(1)
 from colours import Colours, found
-import test_finder
 from hspace_asyrp import running
 from hspace_asyrp.training import Training
 
