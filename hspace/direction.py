@@ -43,19 +43,21 @@ class Direction:
         head: str,
         config: Mapping[str, Any],
         weights: Mapping[str, "Tensor"],
+        scale: float = 1.0,
         **meta: Any,
     ) -> "Direction":
         """A direction found on `backbone`, tied to it by the fingerprint of its h.
 
-        `what` and `finder` name it; `head` and `config` rebuild what reads the weights; the rest of `meta` is
-        that of Meta: steps, t_edit, strength, scope, metrics, prompts, labels.
+        `what` and `finder` name it; `head` and `config` rebuild what reads the weights, whose answer
+        is multiplied by `scale`; the rest of `meta` is that of Meta: steps, t_edit, strength, scope, metrics, prompts,
+        labels.
         """
         home = _home(backbone)
         provenance = meta.pop("provenance", Provenance(finder=finder))
         described = Meta(
             id=f"{home.id}/{what}.{finder}",
             backbone=home,
-            head=HeadRef(name=head, config=dict(config)),
+            head=HeadRef(name=head, config=dict(config), scale=scale),
             provenance=provenance,
             **meta,
         )
@@ -89,6 +91,7 @@ class Direction:
         not fit the head; UsageError when the direction is a basis and no component was picked.
         """
         from hspace.building import build_head
+        from hspace.head import Scaled
 
         self.check(backbone)
         config = dict(self.meta.head.config)
@@ -99,7 +102,8 @@ class Direction:
                     f"pick one: {self.meta.id}#0 to {self.meta.id}#{self.meta.components - 1}"
                 )
             config["component"] = self.component
-        return build_head(backbone, self.meta.head.name, config, self.weights)
+        head = build_head(backbone, self.meta.head.name, config, self.weights)
+        return head if self.meta.head.scale == 1 else Scaled(head, self.meta.head.scale).eval()
 
     def check(self, backbone: "Backbone") -> None:
         """Raises RefusedError when the backbone's h is not the one the direction was found on.

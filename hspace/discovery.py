@@ -17,15 +17,18 @@ from torch import Tensor
 from hspace import registry, storage
 from hspace.backbone import Backbone
 from hspace.direction import Direction
+from hspace.encoder import Encoder
 from hspace.errors import HspaceError, UsageError
 from hspace.finder import Finder, Task
 from hspace.images import contact_sheet, load_image, save_picture, to_picture
-from hspace.loading import default_backbone, load_backbone
+from hspace.loading import default_backbone, load_backbone, load_encoder
 from hspace.plugins import plugins
 from hspace.sampling import edit, invert, latents, sample
 
 UNSUPERVISED = "jacobian-svd"
 """The finder that needs nothing, used when none is named."""
+TEXT_DRIVEN = "asyrp"
+"""The finder that goes from one prompt to another, used when prompts are given and none is named."""
 SHEET_STEPS = 20
 SHEET_IMAGES = 3
 PREVIEW = "preview.png"
@@ -48,6 +51,8 @@ def discover(
     config: Mapping[str, Any] | None = None,
     images: Sequence[Path] = (),
     samples: int = 4,
+    prompts: tuple[str, str] | None = None,
+    encoder: Encoder | str | Path | None = None,
     seed: int = 0,
     steps: int = 40,
     name: str | None = None,
@@ -60,7 +65,8 @@ def discover(
     """The directions that a finder finds on a backbone, stored in the registry and shown on a sheet in `out`.
 
     The finder works on `samples` latents of the seed, or on the latents that `images` invert to. `config` goes to
-    the finder. `name` is what to call the find in place of the finder's own choice (with -1, -2, ... for more).
+    the finder, and so do the prompts (source, target) and the encoder that reads them. `name` is what to call the find
+    in place of the finder's own choice (with -1, -2, ... for more).
     The sheet has a row per direction and, for each of several pictures, a column per strength from the smallest to
     the largest. `weights` and `offline` are as for `load_backbone`, where `backbone` is a name.
     `progress(stage)` returns the callback of a stage. Raises NotFoundError for an unknown name,
@@ -71,7 +77,10 @@ def discover(
     one = build_finder(finder, config or {})
     stage = progress or (lambda _: lambda done, total: None)
     nothing = torch.empty(0)  # until the backbone is there: needs are checked before any weight is read
-    task = Task(x_T=nothing, steps=steps, seed=seed, x_0=nothing if images else None, progress=stage("finding"))
+    task = Task(
+        x_T=nothing, steps=steps, seed=seed, x_0=nothing if images else None, prompts=prompts, encoder=encoder,
+        progress=stage("finding"), folder=out,
+    )  # fmt: skip
     task.require(card)
     storage.require_writable(out)
     if name is not None and not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
@@ -79,6 +88,8 @@ def discover(
     if not isinstance(backbone, Backbone):
         name_or_folder = backbone or default_backbone()
         backbone = load_backbone(name_or_folder, device=device, weights=weights, offline=offline)
+    if isinstance(encoder, str | Path):
+        task = replace(task, encoder=load_encoder(encoder, device=device))
     task = with_latents(task, backbone, images, samples, stage("inverting"))
     directions, folders = [], []
     for index, direction in enumerate(one.find(backbone, task)):

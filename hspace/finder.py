@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -21,7 +22,8 @@ class Task:
 
     x_T (N, C, H, W) is always there: the latents to work on, drawn from `seed` or inverted from pictures. The
     rest is there when the caller has it: x_0 (N, C, H, W) the pictures themselves, prompts (source, target),
-    labels (N,), an encoder. `image_sha256` names the pictures (N) that x_T was inverted from, and is empty where it was
+    labels (N,), an encoder (hspace.Encoder). `folder` is where a finder may leave what there is to look at beside its
+    directions. `image_sha256` names the pictures (N) that x_T was inverted from, and is empty where it was
     drawn from `seed`. `steps` is the number of sampling steps between x_T and x_0. `progress`, where
     given, is called with (done, total) as work goes on.
     """
@@ -35,6 +37,7 @@ class Task:
     image_sha256: tuple[str, ...] = ()
     encoder: Any = None
     progress: Callable[[int, int], None] | None = None
+    folder: Path | None = None
 
     def require(self, card: "Card") -> None:
         """Raises UsageError when the task lacks something that the finder's card needs."""

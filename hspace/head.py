@@ -16,3 +16,15 @@ class Head(nn.Module, ABC):
     @abstractmethod
     def forward(self, state: State) -> Tensor:
         """delta_h (B, Ch, Hh, Wh) for the state, at strength 1; row i depends on row i of the state alone."""
+
+
+class Scaled(Head):
+    """A head whose delta_h is another one's times `scale`: how a trained head is given a unit."""
+
+    def __init__(self, inner: Head, scale: float) -> None:
+        super().__init__()
+        self.inner, self.scale = inner, scale
+
+    def forward(self, state: State) -> Tensor:
+        delta_h: Tensor = self.inner(state)
+        return self.scale * delta_h

@@ -143,6 +143,21 @@ def load_direction(name: str | Path) -> Direction:
     return direction if component is None else direction.pick(component)
 
 
+def backbone_encoder(name: str | Path) -> str:
+    """The name of the encoder that suits a backbone's pictures: what its card says, else the first that is installed.
+
+    Raises NotFoundError when no encoder is installed.
+    """
+    known = {card.name: card for card in plugins().cards("backbones")}
+    card = read_card(Path(name)) if (Path(name) / CARD_FILE).is_file() else known.get(str(name))
+    if card is not None and "encoder" in card.facts:
+        return str(card.facts["encoder"])
+    for encoder in plugins().cards("encoders"):
+        if not encoder.needs and "folder" not in encoder.facts:
+            return encoder.name
+    raise NotFoundError("no encoder is installed that reads prompts; install hspace-clip")
+
+
 def default_backbone() -> str:
     """The name of the backbone that is used when none is said: the first that an installed zoo's zoo.json names.
 

@@ -33,10 +33,14 @@ class BackboneRef(_Part):
 
 
 class HeadRef(_Part):
-    """The head that reads the weights: a card's name and what its `build` is called with."""
+    """The head that reads the weights: a card's name and what its `build` is called with.
+
+    `scale` is what its answer is multiplied with, so that strength 1 means something.
+    """
 
     name: str
     config: dict[str, Any] = {}
+    scale: float = 1.0
 
     @field_validator("config")
     @classmethod

@@ -30,6 +30,13 @@ def parse_settings(pairs: Sequence[str], kind: str, name: str) -> dict[str, Any]
     return config
 
 
+def setting(kind: str, name: str, key: str) -> Any:
+    """The default of a setting. Raises NotFoundError for an unknown name, UsageError where there is no such setting."""
+    build = plugins().find(kind, name).load()
+    require_known([key], kind, name, build)
+    return inspect.signature(build).parameters[key].default
+
+
 def require_known(keys: Sequence[str], kind: str, name: str, build: Callable[..., Any]) -> None:
     """Raises UsageError, with the settings there are, for a key that `build` does not take as a setting."""
     parameters = inspect.signature(build).parameters

@@ -21,6 +21,9 @@ from hspace.cli.output import (
 from hspace.errors import UsageError
 from hspace.plugins import plugins
 
+MEASURED = ("sigma", "residual", "effect", "full_effect")
+"""The measurements of a find that the table shows, where there are any."""
+
 
 def register(cli: typer.Typer) -> None:
     """Adds the command."""
@@ -31,12 +34,21 @@ def discover(
     unsupervised: Annotated[bool, typer.Option("--unsupervised", help="Use a finder that needs nothing.")] = False,
     finder: Annotated[str | None, typer.Option(help="A name from list-finders [default: jacobian-svd].")] = None,
     backbone: BackboneName = None,
+    source: Annotated[str | None, typer.Option("--from", help="The prompt for the pictures as they are.")] = None,
+    target: Annotated[str | None, typer.Option("--to", help="The prompt for the pictures as they should be.")] = None,
+    encoder: Annotated[
+        str | None, typer.Option(help="What reads the prompts, from list-encoders [default: the backbone's].")
+    ] = None,
+    head: Annotated[str | None, typer.Option(help="The head to train, from list-heads.")] = None,
     weights: Weights = None,
     offline: Offline = False,
     bind: Bind = None,
     k: Annotated[int | None, typer.Option("-k", min=1, help="How many directions.")] = None,
     at: Annotated[int | None, typer.Option(help="The training timestep at which to look.")] = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", help="key=value for the finder; repeatable.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="key=value for the finder, head.key=value for its head; repeatable."),
+    ] = None,
     images: Annotated[list[Path] | None, typer.Option(help="A picture, or a folder of them; repeatable.")] = None,
     samples: Annotated[int, typer.Option(min=1, help="How many latents to draw where there are no images.")] = 4,
     steps: Annotated[int, typer.Option(min=1, help="Sampling steps.")] = 40,
@@ -51,13 +63,15 @@ def discover(
 
     from hspace import discovery
     from hspace.images import find_images
-    from hspace.loading import default_backbone
+    from hspace.loading import backbone_encoder, default_backbone
     from hspace.progress import progress
-    from hspace.settings import parse_settings
 
-    chosen = _finder(unsupervised, finder)
-    config = parse_settings(settings or [], "finders", chosen)
+    prompts = _prompts(source, target)
+    chosen = _finder(unsupervised, finder, prompts)
+    config = _config(chosen, settings or [], head)
     config |= {key: value for key, value in (("k", k), ("at", at)) if value is not None}
+    if prompts is not None:
+        encoder = encoder or backbone_encoder(backbone or default_backbone())
     places = find_images(images or [])
     with ExitStack() as stack:
         found = discovery.discover(
@@ -68,6 +82,8 @@ def discover(
             config=config,
             images=places,
             samples=samples,
+            prompts=prompts,
+            encoder=encoder,
             seed=seed,
             steps=steps,
             name=name,
@@ -85,18 +101,43 @@ def discover(
     if as_json:
         print_json({"directions": rows, "sheet": str(found.sheet), "seconds": round(found.seconds, 2)})
         return
-    print_table(("id", "sigma", "residual"), ((row["id"], row["sigma"], row["residual"]) for row in rows))
+    told = [name for name in MEASURED if any(row[name] is not None for row in rows)]
+    print_table(("id", *told), ((row["id"], *(row[name] for name in told)) for row in rows))
     say(f"\nsheet: {found.sheet}   ({found.seconds:.1f} s)")
     if rows:
         say(f"next:  hspace edit FACE.png --direction '{rows[0]['id']}=2'")
 
 
-def _finder(unsupervised: bool, finder: str | None) -> str:
-    from hspace.discovery import UNSUPERVISED
+def _prompts(source: str | None, target: str | None) -> tuple[str, str] | None:
+    if source is None and target is None:
+        return None
+    for option, prompt in (("--from", source), ("--to", target)):
+        if prompt is None or not prompt.strip():
+            raise UsageError(f"{option} needs a prompt: --from 'a face' --to 'a smiling face'")
+    return str(source), str(target)
 
-    if not unsupervised and finder is None:
-        raise UsageError("say how to look: --unsupervised, or --finder with a name from 'hspace list-finders'")
-    name = finder or UNSUPERVISED
+
+def _config(finder: str, settings: list[str], head: str | None) -> dict[str, Any]:
+    """The finder's settings, and under `head_config` those that begin with `head.`, read by the head's own types."""
+    from hspace.settings import parse_settings, setting
+
+    own = [pair for pair in settings if not pair.startswith("head.")]
+    of_head = [pair.removeprefix("head.") for pair in settings if pair.startswith("head.")]
+    config = parse_settings([*own, *([f"head={head}"] if head else [])], "finders", finder)
+    if of_head:
+        trained = str(config.get("head", setting("finders", finder, "head")))
+        config["head_config"] = parse_settings(of_head, "heads", trained)
+    return config
+
+
+def _finder(unsupervised: bool, finder: str | None, prompts: tuple[str, str] | None) -> str:
+    from hspace.discovery import TEXT_DRIVEN, UNSUPERVISED
+
+    if not unsupervised and finder is None and prompts is None:
+        raise UsageError(
+            "say how to look: --unsupervised, --from and --to, or --finder with a name from 'hspace list-finders'"
+        )
+    name = finder or (TEXT_DRIVEN if prompts is not None and not unsupervised else UNSUPERVISED)
     needs = plugins().find("finders", name).needs
     if unsupervised and needs:
         raise UsageError(f"--unsupervised takes a finder that needs nothing; {name!r} needs {', '.join(needs)}")
@@ -114,8 +155,7 @@ def _rows(direction: Any, folder: Path) -> list[dict[str, Any]]:
         {
             "id": part.id,
             "path": str(folder),
-            "sigma": measured("sigma", part.component),
-            "residual": measured("residual", part.component),
+            **{name: measured(name, part.component) for name in MEASURED},
         }
         for part in parts([direction])
     ]

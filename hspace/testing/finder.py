@@ -20,7 +20,7 @@ from hspace.testing.backbone import entry_module
 from hspace.testing.imports import heavy_imports
 from hspace.testing.planted import PlantedBackbone
 
-ALWAYS = {"x_T", "steps", "seed", "progress"}
+ALWAYS = {"x_T", "steps", "seed", "progress", "folder"}
 
 
 class FinderContract:

@@ -1,10 +1,24 @@
-"""Text-driven directions: Asyrp's published ones, read exactly, and recipes for training more."""
+"""Text-driven directions: the finder that trains them, and Asyrp's published ones, read exactly."""
 
 from pathlib import Path
 
 import hspace
 
 SOURCE = "Kwon et al., Asyrp (arXiv:2210.10960)"
+
+
+@hspace.hookimpl
+def hspace_finders() -> list[hspace.Card]:
+    """The finder that goes from one prompt to another."""
+    return [
+        hspace.Card(
+            "asyrp",
+            "hspace_asyrp.finder:build",
+            "trains a head that moves pictures from one prompt to another",
+            needs=("prompts", "encoder"),
+            facts={"source": SOURCE},
+        )
+    ]
 
 
 @hspace.hookimpl

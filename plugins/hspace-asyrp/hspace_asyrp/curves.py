@@ -5,10 +5,9 @@ from functools import cache
 from pathlib import Path
 
 from hspace.errors import UsageError, not_found
+from hspace_asyrp.window import t_edit_from_lpips
 
 CURVES = Path(__file__).with_name("curves.json")
-THRESHOLD = 0.33
-"""The published one: a cosine of 1 edits down to where P_t is at this distance from x_0."""
 
 
 @cache
@@ -36,5 +35,4 @@ def t_edit(curve: str, cosine: float) -> int:
         raise not_found("published curve", curve, curves(), "Give t_edit itself.")
     if not 0 < cosine <= 1:
         raise UsageError(f"CLIP's cosine of two prompts must be above 0 and at most 1; {cosine:g} was given")
-    points = zip(timesteps(), curves()[curve], strict=True)
-    return next(t for t, distance in points if distance >= THRESHOLD * cosine)
+    return t_edit_from_lpips(timesteps(), curves()[curve], cosine)

@@ -8,13 +8,13 @@ from typing import Any
 
 import torch
 
+from hspace.checkpoint import CHECKPOINT, Checkpoint, load_checkpoint
 from hspace.errors import NotFoundError, RefusedError
+from hspace.plots import draw_losses
 from hspace.storage import write_bytes
 from hspace_toyfaces.architectures import SCHEDULES
 from hspace_toyfaces.backbone_training import BackboneLearner
-from hspace_toyfaces.checkpoint import CHECKPOINT, Checkpoint, load_checkpoint
 from hspace_toyfaces.recipes import BackboneRecipe
-from hspace_toyfaces.training_plots import draw_losses
 
 LICENCE = "Apache-2.0"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -65,6 +65,7 @@ def backbone_card(learner: BackboneLearner, checkpoint: Checkpoint) -> dict[str,
         "x_shape": list(learner.x_shape),
         "h_shape": [recipe.channels[-1], bottleneck, bottleneck],
         "h_site": "mid.out",
+        "encoder": "toyclip",
         "licence": LICENCE,
         "source": f"trained by hspace toyfaces train-backbone {recipe.name}",
         **({"scale_factor": learner.scale} if learner.first_stage is not None else {}),

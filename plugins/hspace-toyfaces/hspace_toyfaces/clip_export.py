@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from hspace.checkpoint import part
 from hspace.errors import NotFoundError, RefusedError
 from hspace.loading import load_encoder
+from hspace.plots import draw_losses
 from hspace.storage import write_bytes, write_tensors
 from hspace_clip.models import CONFIG, WEIGHTS
 from hspace_clip.vocabulary import VOCABULARY, vocabulary_of
@@ -16,8 +18,6 @@ from hspace_toyfaces.clip_measures import all_figures
 from hspace_toyfaces.clip_recipe import CONTEXT, ClipRecipe
 from hspace_toyfaces.clip_training import preprocess_config
 from hspace_toyfaces.clip_words import all_words
-from hspace_toyfaces.learner import part
-from hspace_toyfaces.training_plots import draw_losses
 
 
 def export(run: Path, out: Path) -> None:

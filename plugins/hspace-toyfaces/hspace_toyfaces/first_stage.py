@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from hspace.checkpoint import load_checkpoint, part
 from hspace.errors import NotFoundError, RefusedError
 from hspace_toyfaces.attributes import sample_attributes
-from hspace_toyfaces.checkpoint import load_checkpoint
 from hspace_toyfaces.first_stage_training import build_first_stage
-from hspace_toyfaces.learner import part
 from hspace_toyfaces.recipes import FirstStageRecipe
 from hspace_toyfaces.renderer import render
 

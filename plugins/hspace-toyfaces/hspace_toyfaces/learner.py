@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hspace_toyfaces.checkpoint import optimizer_tensors, restore_optimizer
+from hspace.checkpoint import optimizer_tensors, part, restore_optimizer
 from hspace_toyfaces.recipes import Recipe
 
 R = TypeVar("R", bound=Recipe)
@@ -92,8 +92,3 @@ class Learner(ABC, Generic[R]):
         for name, now in self.model.named_buffers():
             if name in averaged:  # a batch norm's running statistics, not a constant mask
                 averaged[name].copy_(averaged[name].lerp(now, 1 - decay) if now.is_floating_point() else now)
-
-
-def part(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
-    """The tensors whose names begin with `name/`, without that beginning."""
-    return {key.removeprefix(f"{name}/"): value for key, value in tensors.items() if key.startswith(f"{name}/")}

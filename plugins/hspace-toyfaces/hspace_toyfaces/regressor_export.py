@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hspace.checkpoint import part
 from hspace.errors import RefusedError
 from hspace.storage import write_tensors
 from hspace_toyfaces.attributes import NAMES
 from hspace_toyfaces.backbone_export import LICENCE, open_run, training_facts, write_card
-from hspace_toyfaces.learner import part
 from hspace_toyfaces.recipes import RegressorRecipe
 from hspace_toyfaces.regressor import WEIGHTS, load_regressor
 from hspace_toyfaces.regressor_training import FRESH_FACES, r_squared

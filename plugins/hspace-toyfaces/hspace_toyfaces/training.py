@@ -14,13 +14,13 @@ from typing import Any
 
 import torch
 
+from hspace.checkpoint import Checkpoint, load_checkpoint, part, save_checkpoint
 from hspace.errors import NotFoundError, RefusedError
+from hspace.plots import draw_losses
 from hspace.progress import progress
 from hspace.storage import write_bytes
-from hspace_toyfaces.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from hspace_toyfaces.learner import Learner, part
+from hspace_toyfaces.learner import Learner
 from hspace_toyfaces.recipes import Recipe, same_recipe
-from hspace_toyfaces.training_plots import draw_losses
 
 LOG = "log.jsonl"
 

@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from hspace.checkpoint import load_checkpoint
 from hspace.errors import NotFoundError, RefusedError
 from hspace_toyfaces.backbone_training import BackboneLearner
-from hspace_toyfaces.checkpoint import load_checkpoint
 from hspace_toyfaces.learner import generator_for, rate_at
 from hspace_toyfaces.recipes import BackboneRecipe, revise
 from hspace_toyfaces.training import Run, train

@@ -10,12 +10,12 @@ from diffusers.models.attention_processor import Attention
 from diffusers.models.resnet import ResnetBlock2D
 
 from hspace import load_backbone
+from hspace.checkpoint import load_checkpoint
 from hspace.errors import NotFoundError, RefusedError
 from hspace_backbones.latent import LatentUNet
 from hspace_toyfaces.architectures import build_unet
 from hspace_toyfaces.backbone_export import export
 from hspace_toyfaces.backbone_training import BackboneLearner
-from hspace_toyfaces.checkpoint import load_checkpoint
 from hspace_toyfaces.first_stage_training import FirstStageLearner
 from hspace_toyfaces.recipes import BackboneRecipe, FirstStageRecipe, revise
 from hspace_toyfaces.training import Run, train

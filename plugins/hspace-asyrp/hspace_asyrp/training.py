@@ -1,0 +1,107 @@
+"""Training a head along the edited trajectory, one optimizer step a timestep."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from hspace import Backbone, Encoder, Head
+from hspace.sampling import ddim_step, predict_x0
+from hspace.schedule import alpha_at
+from hspace_asyrp.loss import Goal, Terms, asyrp_loss, official_loss
+from hspace_asyrp.unedited import Unedited
+
+Fidelity = Literal["paper", "official"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a head is trained: how often each picture is seen, how many at once, and how the optimizer walks.
+
+    `fidelity` "paper" compares with P_t of the unedited trajectory and walks with Adam, whose rate falls along a half
+    cosine; "official" does what the released code does: x_0 as the reference, -log((1 + cos) / 2), and SGD.
+    """
+
+    epochs: int = 4
+    batch: int = 4
+    rate: float = 2e-3
+    seed: int = 0
+    terms: Terms = field(default_factory=Terms)
+    fidelity: Fidelity = "paper"
+
+    def order(self, n: int, epoch: int) -> list[Tensor]:
+        """The batches of an epoch: all n pictures, shuffled by the seed and the epoch alone."""
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
+        if self.fidelity == "official":
+            return list(torch.arange(n).split(self.batch))  # type: ignore[no-untyped-call]
+        return list(torch.randperm(n, generator=generator).split(self.batch))  # type: ignore[no-untyped-call]
+
+    def optimizer(self, head: Head) -> torch.optim.Optimizer:
+        """What walks the head's weights."""
+        if self.fidelity == "official":
+            return torch.optim.SGD(head.parameters(), lr=self.rate)
+        return torch.optim.Adam(head.parameters(), lr=self.rate)
+
+    def rate_at(self, done: int, total: int) -> float:
+        """The learning rate when `done` of `total` passes over a batch are behind it."""
+        return self.rate if self.fidelity == "official" else self.rate * 0.5 * (1 + math.cos(math.pi * done / total))
+
+
+class Training:
+    """A head in training on a frozen backbone; `passes` are walks of one batch through the window.
+
+    Pass i depends on the weights, the optimizer and i alone, so that a run can stop between two passes and go on.
+    """
+
+    def __init__(
+        self, backbone: Backbone, encoder: Encoder, head: Head, x_T: Tensor, window: Unedited, goal: Goal, plan: Plan
+    ) -> None:
+        self.backbone, self.encoder, self.head = backbone, encoder, head.train().requires_grad_(True)
+        self.x_T, self.window, self.goal, self.plan = x_T, window, goal, plan
+        self.optimizer = plan.optimizer(self.head)
+        self.batches = [batch for epoch in range(plan.epochs) for batch in plan.order(len(x_T), epoch)]
+        self.criterion: Callable[[Tensor, Tensor, Tensor, Goal, Terms], Tensor] = (
+            official_loss if plan.fidelity == "official" else asyrp_loss
+        )
+
+    @property
+    def passes(self) -> int:
+        """How many passes the whole training has."""
+        return len(self.batches)
+
+    def run_pass(self, index: int) -> float:
+        """The mean loss of a batch on its way through the window; the head learns at every timestep.
+
+        A timestep costs an encoder pass, a decoder pass without a graph, and a decoder pass with one.
+        """
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.plan.rate_at(index, self.passes)
+        losses = [float(loss) for loss in self._walk(self.batches[index])]
+        return sum(losses) / len(losses)
+
+    def _walk(self, batch: Tensor) -> Iterator[Tensor]:
+        x_t = self.x_T[batch]
+        for step, (t, t_next) in enumerate(self.window.pairs):
+            a_t, a_next = alpha_at(self.backbone.alphas_cumprod, t), alpha_at(self.backbone.alphas_cumprod, t_next)
+            with torch.no_grad():
+                state = self.backbone.encode_h(x_t, torch.full((len(x_t),), float(t), device=x_t.device))
+                eps = self.backbone.decode_h(state)
+            eps_edit = self.backbone.decode_h(state, self.head(state))
+            loss = self._loss(predict_x0(x_t, eps_edit, a_t), step, batch)
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            self.optimizer.step()
+            yield loss.detach()
+            x_t = ddim_step(x_t, eps, a_t, a_next, eps_edit=eps_edit.detach())
+
+    def _loss(self, P_t: Tensor, step: int, batch: Tensor) -> Tensor:
+        image = self.backbone.x0_to_image(P_t)
+        pixels = (image - self.window.P_t[step, batch]).abs().mean(dim=(1, 2, 3))
+        official = self.plan.fidelity == "official"
+        reference = self.window.final[batch] if official else self.window.embeddings[step, batch]
+        return self.criterion(self.encoder.images(image), reference, pixels, self.goal, self.plan.terms).mean()

@@ -1,0 +1,177 @@
+"""The finder on a backbone and an encoder whose answers are known: it finds the way to red."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from hspace import Backbone, Direction, State
+from hspace.errors import RefusedError, UsageError
+from hspace.sampling import edit, latents, sample
+from hspace.testing import PlantedBackbone
+from hspace_asyrp.finder import build
+from hspace_asyrp.inert import InertError
+
+from .colours import STEPS, Colours, found, task
+
+pytestmark = pytest.mark.usefixtures("hspace_home")
+
+
+class Counting(Backbone):
+    """The planted backbone; it counts the pictures that each half sees, and the graphs that are kept."""
+
+    def __init__(self) -> None:
+        inner = PlantedBackbone()
+        super().__init__(inner.alphas_cumprod, inner.card)
+        self.inner, self.encoded, self.decoded, self.with_graph = inner, 0, 0, 0
+
+    def encode_h(self, x_t: Tensor, t: Tensor) -> State:
+        self.encoded += len(x_t)
+        return self.inner.encode_h(x_t, t)
+
+    def decode_h(self, state: State, delta_h: Tensor | None = None) -> Tensor:
+        eps = self.inner.decode_h(state, delta_h)
+        self.decoded += len(eps)
+        self.with_graph += len(eps) if eps.requires_grad else 0
+        return eps
+
+
+def redness(backbone: Backbone, direction: Direction, strength: float) -> Tensor:
+    x_T = latents(backbone, 6, 99)
+    change = edit(backbone, x_T, [(direction, strength)], steps=STEPS) - sample(backbone, x_T, steps=STEPS)
+    return change.mean(dim=(2, 3))
+
+
+def test_unseen_pictures_become_redder_and_not_greener_or_bluer(colours: Colours) -> None:
+    red, green, blue = redness(*found(colours), 1.0).mean(dim=0).tolist()
+    assert red > 0.05
+    assert abs(green) < red / 3
+    assert abs(blue) < red / 3
+
+
+def test_the_other_sign_goes_the_other_way(colours: Colours) -> None:
+    backbone, direction = found(colours)
+    assert float(redness(backbone, direction, -1.0)[:, 0].max()) < 0
+
+
+def test_strength_1_is_the_full_effect(colours: Colours) -> None:
+    _, direction = found(colours)
+    figures = {one.name: one.value for one in direction.meta.metrics}
+    assert figures["effect"] == pytest.approx(figures["full_effect"], rel=0.05)
+    assert figures["effect_of_scrambled_heads"] < figures["effect"]
+    assert direction.meta.strength.default == 1.0
+
+
+def test_the_direction_says_where_it_came_from(colours: Colours) -> None:
+    _, direction = found(colours)
+    assert direction.id == "planted/red.asyrp"
+    assert direction.meta.prompts == ("grey", "red")
+    assert direction.meta.steps == STEPS
+    assert direction.meta.provenance.config["fidelity"] == "paper"
+
+
+def test_the_same_task_gives_the_same_bytes(colours: Colours) -> None:
+    one, other = (found(colours, epochs=2)[1] for _ in range(2))
+    assert one.meta == other.meta
+    assert all(torch.equal(one.weights[name], other.weights[name]) for name in one.weights)
+
+
+@pytest.mark.parametrize(
+    "config", [{"head": "delta-block", "head_config": {"norm_num_groups": 8}}, {"fidelity": "official", "rate": 0.5}]
+)
+def test_other_heads_and_the_released_codes_loss_find_it_too(colours: Colours, config: dict[str, object]) -> None:
+    backbone, direction = found(colours, **config)
+    assert float(redness(backbone, direction, 1.0)[:, 0].mean()) > 0.03
+
+
+def test_the_window_is_estimated_where_it_is_not_given(colours: Colours) -> None:
+    _, direction = found(colours, t_edit=None, epochs=4)
+    assert 0 < direction.meta.t_edit < 999
+
+
+def test_a_head_that_learnt_nothing_is_said_to_be_inert(colours: Colours) -> None:
+    with pytest.raises(InertError, match="the head learnt nothing that shows") as caught:
+        found(colours, rate=1e-9, epochs=1)
+    assert caught.value.exit_code == 5
+
+
+def test_equal_prompts_are_refused(colours: Colours) -> None:
+    backbone = PlantedBackbone()
+    with pytest.raises(RefusedError, match="there is no direction from 'red' to 'red'"):
+        next(build().find(backbone, task(colours, backbone, prompts=("red", "red"))))
+
+
+@pytest.mark.parametrize("config", [{"epochs": 0}, {"batch": 0}, {"rate": -1.0}, {"fidelity": "exact"}])
+def test_a_setting_out_of_its_range_is_told(config: dict[str, object]) -> None:
+    with pytest.raises(UsageError, match=f"{next(iter(config))} must be"):
+        build(**config)
+
+
+def test_a_training_step_costs_one_encoder_pass_and_two_decoder_passes_one_of_them_with_a_graph(
+    colours: Colours,
+) -> None:
+    from hspace.building import build_head
+    from hspace.schedule import generation
+    from hspace_asyrp.loss import Goal
+    from hspace_asyrp.training import Plan, Training
+    from hspace_asyrp.unedited import unedited
+
+    backbone = Counting()
+    pairs = generation("asyrp", STEPS, 1000)
+    x_T = latents(backbone, 6, 0)
+    window = unedited(backbone, colours, x_T, pairs, 3, lambda done, total: None).above(500)
+    assert (backbone.encoded, backbone.decoded, backbone.with_graph) == (6 * STEPS, 6 * STEPS, 0)
+    head = build_head(backbone, "table", {"timesteps": sorted(window.timesteps)}, None)
+    goal = Goal(torch.tensor([1.0, 0.0, 0.0, 0.0]), 0.1, 0.9)
+    training = Training(backbone, colours, head, x_T, window, goal, Plan(epochs=1, batch=3))
+    backbone.encoded = backbone.decoded = colours.seen = 0
+    for index in range(training.passes):
+        training.run_pass(index)
+    pairs_seen = 6 * len(window.timesteps)
+    assert (backbone.encoded, backbone.decoded) == (pairs_seen, 2 * pairs_seen)
+    assert backbone.with_graph == pairs_seen
+    assert colours.seen == pairs_seen
+
+
+KILLED = """
+import os, signal, sys
+sys.path.insert(0, sys.argv[1])
+import torch
+torch.set_num_threads(1)
+from colours import Colours, found
+from hspace_asyrp import running
+from hspace_asyrp.training import Training
+
+running.SAVE_EVERY = 0.0
+walk = Training.run_pass
+Training.run_pass = lambda self, index: os.kill(os.getpid(), signal.SIGKILL) if index == 3 else walk(self, index)
+found(Colours(), epochs=4)
+"""
+
+
+def test_a_training_killed_with_9_goes_on_with_the_same_bits(
+    colours: Colours, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import signal
+    import subprocess
+    import sys
+
+    monkeypatch.setenv("HSPACE_CACHE", str(tmp_path / "cache"))
+    whole = found(colours, epochs=4)[1]
+    here = str(Path(__file__).parent)
+    killed = subprocess.run([sys.executable, "-c", KILLED, here], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert list((tmp_path / "cache" / "training").rglob("checkpoint.safetensors"))
+    resumed = found(colours, epochs=4)[1]
+    assert all(torch.equal(whole.weights[name], resumed.weights[name]) for name in whole.weights)
+    assert not list((tmp_path / "cache" / "training").rglob("checkpoint.safetensors"))
+
+
+def test_the_loss_curve_and_the_log_are_left_in_the_tasks_folder(colours: Colours, tmp_path: Path) -> None:
+    backbone = PlantedBackbone()
+    asked = replace(task(colours, backbone), folder=tmp_path)
+    next(build(head="table", t_edit=400, epochs=8, rate=0.05).find(backbone, asked))
+    assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 16
+    assert (tmp_path / "loss.png").stat().st_size > 0
