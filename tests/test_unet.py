@@ -93,7 +93,7 @@ def test_one_label_serves_all_pictures() -> None:
 def test_binding_leaves_the_backbone_unbound() -> None:
     backbone = SplitUNet(unet("classes"), alphas_cumprod())
     assert backbone.bind(label=3).label is not None
-    with pytest.raises(UsageError, match=r"class-conditional; say which class with bind\(label=...\)"):
+    with pytest.raises(UsageError, match=r"class-conditional; say which class: --bind label=N"):
         backbone(noise(2, 3, 8, 8), T_)
 
 

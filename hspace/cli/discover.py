@@ -101,8 +101,8 @@ def discover(
     if as_json:
         print_json({"directions": rows, "sheet": str(found.sheet), "seconds": round(found.seconds, 2)})
         return
-    told = [name for name in MEASURED if any(row[name] is not None for row in rows)]
-    print_table(("id", *told), ((row["id"], *(row[name] for name in told)) for row in rows))
+    told = [name for name in MEASURED if any(name in row for row in rows)]
+    print_table(("id", *told), ((row["id"], *(row.get(name) for name in told)) for row in rows))
     say(f"\nsheet: {found.sheet}   ({found.seconds:.1f} s)")
     if rows:
         say(f"next:  hspace edit FACE.png --direction '{rows[0]['id']}=2'")
@@ -155,7 +155,7 @@ def _rows(direction: Any, folder: Path) -> list[dict[str, Any]]:
         {
             "id": part.id,
             "path": str(folder),
-            **{name: measured(name, part.component) for name in MEASURED},
+            **{name: value for name in MEASURED if (value := measured(name, part.component)) is not None},
         }
         for part in parts([direction])
     ]

@@ -21,7 +21,7 @@ class EncoderContract:
     batch_tolerance: float = 1e-5
     """The largest difference between a row alone and in a batch."""
 
-    @pytest.fixture(scope="class")
+    @pytest.fixture
     def built(self) -> Encoder:
         """The encoder under test."""
         return load_encoder(self.encoder)

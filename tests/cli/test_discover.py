@@ -55,7 +55,7 @@ def test_pictures_are_inverted_and_named_by_their_sha256(cli: Cli, face: Path) -
 def test_without_a_way_to_look_it_says_how(cli: Cli) -> None:
     answer = cli("discover", "--backbone", BACKBONE)
     assert answer.code == 2
-    assert "--unsupervised, or --finder" in answer.err
+    assert "--unsupervised, --from and --to, or --finder" in answer.err
 
 
 def test_an_unknown_finder_exits_with_4(cli: Cli) -> None:

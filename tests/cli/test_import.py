@@ -220,12 +220,14 @@ def test_somebody_elses_importer_is_asked_too(cli: Cli, numbers: Path) -> None:
     assert "note: its weights are on the moon" in answer.out
     assert own() == ["home/shift.numbers"]
     answer = cli("import", numbers, "--backbone", BACKBONE, "--json")
-    assert answer.json["direction"]["note"].startswith("it was trained on 'home'; whether 'ddpmpp-tiny' is the same")
+    assert answer.json["direction"]["note"].startswith(
+        "it was trained on 'home'; whether 'ddpmpp-random-tiny' is the same"
+    )
     assert f"{BACKBONE}/shift.numbers" in own()
 
 
 def test_a_backbone_of_another_family_is_refused(cli: Cli, numbers: Path) -> None:
-    answer = cli("import", numbers, "--backbone", "iddpm-tiny")
+    answer = cli("import", numbers, "--backbone", "iddpm-random-tiny")
     assert answer.code == 3
     assert "trained on 'home', and this backbone is another: it is of the family iddpm, not ddpmpp" in answer.err
 
