@@ -48,6 +48,8 @@ def import_direction(
     settings: Sequence[str] = (),
     source: str | None = None,
     device: str = "cpu",
+    weights: Path | None = None,
+    offline: bool = False,
 ) -> Imported:
     """The direction in a file of somebody else's format, checked, tied to its backbone, and stored in the registry.
 
@@ -55,6 +57,7 @@ def import_direction(
     knows. If that one's weights are not here the direction is stored without a fingerprint, and refused by every
     backbone until it is imported again with one. `name` is what to call it, `given` what the importer is told beyond
     the file (t_edit, prompts, ...), `settings` are key=value pairs for its head, `source` says where the file is from.
+    `weights` and `offline` are as for `load_backbone`.
 
     Raises NotFoundError for a missing file or backbone, RefusedError for a file that no importer reads, that is unsafe
     or damaged, or that does not fit the backbone, UsageError for what the file does not tell and was not given.
@@ -66,7 +69,7 @@ def import_direction(
     home = direction.meta.backbone
     if backbone is None and home.id == UNKNOWN:
         raise UsageError(f"{path} does not tell which backbone it was trained on; name it with --backbone")
-    direction, note = _tied(direction, backbone, device)
+    direction, note = _tied(direction, backbone, device=device, weights=weights, offline=offline)
     _keep_ties(direction)
     return Imported(direction, registry.add(direction).folder, note)
 
@@ -127,15 +130,19 @@ def _described(
     return replace(direction, meta=meta.model_copy(update=changes))
 
 
-def _tied(direction: Direction, backbone: str | Path | None, device: str) -> tuple[Direction, str | None]:
+def _tied(direction: Direction, backbone: str | Path | None, **loading: Any) -> tuple[Direction, str | None]:
     """The direction tied to the backbone, or to its own where that is at hand; and what to say about it."""
     home = direction.meta.backbone
-    if backbone is None and home.id not in {card.name for card in plugins().cards("backbones")}:
+    if (
+        backbone is None
+        and loading["weights"] is None
+        and home.id not in {card.name for card in plugins().cards("backbones")}
+    ):
         return direction, None
     try:
-        model = load_backbone(backbone if backbone is not None else home.id, device=device)
+        model = load_backbone(backbone if backbone is not None else home.id, **loading)
     except NotFoundError as error:
-        if backbone is not None:
+        if backbone is not None or loading["weights"] is not None:
             raise
         return direction, str(error)
     if home.id != UNKNOWN:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hspace.cli.output import Device, Json, pick_device, print_json, print_table, say
+from hspace.cli.output import Device, Json, Offline, Weights, pick_device, print_json, print_table, say
 
 if TYPE_CHECKING:
     from hspace.importing import Imported
@@ -41,6 +41,8 @@ def import_file(
     steps: Steps = None,
     cosine: Cosine = None,
     settings: HeadSettings = None,
+    weights: Weights = None,
+    offline: Offline = False,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
@@ -49,7 +51,14 @@ def import_file(
 
     given = _given(prompts=prompts, t_edit=t_edit, t_boost=t_boost, steps=steps, cosine=cosine)
     imported = import_direction(
-        file, backbone=backbone, name=name, given=given, settings=settings or [], device=pick_device(device)
+        file,
+        backbone=backbone,
+        name=name,
+        given=given,
+        settings=settings or [],
+        device=pick_device(device),
+        weights=weights,
+        offline=offline,
     )
     _tell(imported, as_json, f"hspace import {file}")
 
@@ -62,7 +71,8 @@ def pull(
     t_boost: TBoost = None,
     cosine: Cosine = None,
     mirror: Annotated[str | None, typer.Option("--from", metavar="URL", help="A mirror of the list's files.")] = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Download nothing; use what is in the cache.")] = False,
+    weights: Weights = None,
+    offline: Offline = False,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
@@ -78,7 +88,14 @@ def pull(
     path = remote.fetch(one, base=mirror, offline=offline)
     given = _given(t_edit=t_edit, t_boost=t_boost, cosine=cosine)
     imported = import_direction(
-        path, backbone=backbone, name=called, given=given, source=one.url(), device=pick_device(device)
+        path,
+        backbone=backbone,
+        name=called,
+        given=given,
+        source=one.url(),
+        device=pick_device(device),
+        weights=weights,
+        offline=offline,
     )
     _tell(imported, as_json, f"hspace pull {name}")
 
@@ -117,4 +134,4 @@ def _tell(imported: "Imported", as_json: bool, again: str) -> None:
         say(f"next: hspace edit FACE.png --direction {meta.id}=1")
         return
     say(f"Not tied: {meta.backbone.id!r} is not here, so nothing can be edited with it yet. Once its weights are:")
-    say(f"next: {again} --backbone NAME_OR_FOLDER")
+    say(f"next: {again} --weights FILE, your copy of the published one, or --backbone FOLDER")

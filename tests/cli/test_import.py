@@ -117,6 +117,7 @@ def test_a_bad_file_is_refused_and_nothing_is_stored(
         (("--backbone", BACKBONE), 2, "does not tell its t_edit: give it with --t-edit"),
         (WINDOW, 2, "does not tell which backbone it was trained on; name it with --backbone"),
         ((*WINDOW, "--backbone", "nothing"), 4, "no backbone is called 'nothing'"),
+        ((*WINDOW, "--backbone", BACKBONE, "--weights", "a.pt"), 2, "takes no file of weights"),
         ((*WINDOW, "--backbone", BACKBONE, "--name", "A/B"), 2, "a direction's name has small letters"),
         ((*WINDOW, "--backbone", BACKBONE, "--set", "groups=4"), 2, "head 'delta-block' has no setting 'groups'"),
     ],

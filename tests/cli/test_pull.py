@@ -143,4 +143,4 @@ def test_the_published_smile_is_pulled(cli: Cli, web: Web) -> None:
     answer = cli("pull", "asyrp-official/smiling", "--from", web.url)
     assert answer.code == 0, answer.err
     assert own() == ["sdedit-celebahq/smiling.asyrp-official"]
-    assert "next: hspace pull asyrp-official/smiling --backbone NAME_OR_FOLDER" in answer.out
+    assert "next: hspace pull asyrp-official/smiling --weights FILE, your copy" in answer.out
