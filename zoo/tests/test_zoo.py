@@ -78,6 +78,18 @@ def test_an_encoder_is_at_most_8_megabytes(name: str) -> None:
     assert sum(path.stat().st_size for path in (ZOO / "encoders" / name).iterdir()) <= 8 * MEGABYTE
 
 
+SEEN = ("smile", "skin", "hair", "grey", "length", "glasses", "beard", "yaw", "eye", "bg_light", "light")
+
+
+@pytest.mark.parametrize("size", [64, 32])
+def test_toyclip_reads_faces_and_is_not_fooled_by_teeth(size: int) -> None:
+    measured = metrics("toyclip", "encoders")
+    assert min(measured[f"zero_shot_{name}_{size}"] for name in SEEN) >= 0.95
+    assert measured[f"zero_shot_age_{size}"] >= 0.9
+    assert min(measured[f"alignment_{name}_{size}"] for name in (*SEEN, "age")) >= 0.9
+    assert measured[f"fooled_teeth_{size}"] <= 0.02
+
+
 def test_no_file_is_over_9_megabytes_and_all_are_under_48() -> None:
     sizes = [path.stat().st_size for path in ZOO.rglob("*") if path.is_file()]
     assert max(sizes) <= 9 * MEGABYTE

@@ -39,20 +39,21 @@ def zero_shot(encoder: Encoder, size: int, n: int = FACES) -> dict[str, float]:
 def alignments(encoder: Encoder, size: int, n: int = FEWER) -> dict[str, dict[str, Any]]:
     """cos(dI, dT) of each attribute: the change of n faces from one end to the other, and that of its words.
 
-    "alignment" is the mean over faces and unseen sentences; "crosstalk" the largest |mean cosine| with the words of
-    another attribute, which "with" names.
+    "alignment" is the mean over faces and unseen sentences. "crosstalk" is the mean cosine with the words of another
+    attribute that is largest in size, and "crosstalk_with" names that one; "crosstalk_identity" looks at the words of
+    the identity alone (widths and distances of a pixel or two), "crosstalk" at all others.
     """
     faces = _fresh(n)
     texts = torch.stack([_text_change(encoder, name) for name in NAMES])  # (A, F, D)
-    table = {}
+    table: dict[str, dict[str, Any]] = {}
     for row, name in enumerate(NAMES):
         first, second = _ends(faces, name)
         moved = _encoded(encoder, render(second, size)) - _encoded(encoder, render(first, size))
         cosines = cosine_similarity(moved[:, None, None], texts[None], dim=-1).mean((0, 2))  # (A,)
-        others = cosines.abs().clone()
-        others[row] = 0
-        worst = int(others.argmax())
-        table[name] = {"alignment": float(cosines[row]), "crosstalk": float(cosines[worst]), "with": NAMES[worst]}
+        table[name] = {"alignment": float(cosines[row])}
+        for kind, columns in _others(name).items():
+            worst = max(columns, key=lambda column: abs(float(cosines[column])))
+            table[name] |= {kind: float(cosines[worst]), f"{kind}_with": NAMES[worst]}
     return table
 
 
@@ -84,8 +85,9 @@ def all_figures(encoder: Encoder, sizes: tuple[int, ...]) -> list[dict[str, Any]
         for name, one in aligned.items():
             protocol = f"mean cos(dI, dT), counterfactual pairs, {told}"
             figures.append(_figure(f"alignment_{name}_{size}", one["alignment"], FEWER, protocol))
-            worst = f"cos(dI, dT) with the text that is most confused with it: {one['with']}"
-            figures.append(_figure(f"crosstalk_{name}_{size}", one["crosstalk"], FEWER, worst))
+            for kind in ("crosstalk", "crosstalk_identity"):
+                worst = f"mean cos(dI, dT) with the words most confused with it: {one[f'{kind}_with']}"
+                figures.append(_figure(f"{kind}_{name}_{size}", one[kind], FEWER, worst))
         for kind, value in shares.items():
             protocol = f"share of frowns read as smiling: {WAYS[kind]}"
             figures.append(_figure(f"fooled_{kind}_{size}", value, FEWER, protocol))
@@ -105,6 +107,15 @@ def _figure(name: str, value: float, n: int, protocol: str) -> dict[str, Any]:
 
 def _fresh(n: int) -> Attributes:
     return sample_attributes(n, torch.Generator().manual_seed(FRESH_SEED))
+
+
+def _others(name: str) -> dict[str, list[int]]:
+    """The columns of the other attributes: those of the identity, and the rest."""
+    kinds = {column: ATTRIBUTES[other].kind == "identity" for column, other in enumerate(NAMES) if other != name}
+    return {
+        "crosstalk": [column for column, identity in kinds.items() if not identity],
+        "crosstalk_identity": [column for column, identity in kinds.items() if identity],
+    }
 
 
 def _named_right(encoder: Encoder, name: str, vectors: Tensor, words: list[dict[str, str]]) -> float:

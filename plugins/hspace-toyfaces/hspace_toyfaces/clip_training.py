@@ -116,9 +116,8 @@ class ClipLearner(Learner[ClipRecipe]):
 
         encoder = self.encoder()
         sizes = self.recipe.image_sizes
-        scores = {str(size): zero_shot(encoder, size, FEW) for size in sizes} | {
-            "fooled": fooled(encoder, sizes[0], FEW)
-        }
+        scores = {str(size): zero_shot(encoder, size, FEW) for size in sizes}
+        scores["fooled"] = fooled(encoder, sizes[0], FEW)
         write_bytes(folder / "zero_shot.json", (json.dumps(scores, indent=2) + "\n").encode())
 
     def encoder(self) -> ClipEncoder:

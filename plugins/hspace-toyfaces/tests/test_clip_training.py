@@ -124,8 +124,9 @@ def test_every_attribute_is_measured(exported: Path) -> None:
     assert set(zero_shot(encoder, 32, 40)) == set(NAMES)
     aligned = alignments(encoder, 32, 4)
     assert set(aligned) == set(NAMES)
-    assert all(-1 <= one["alignment"] <= 1 and 0 <= one["crosstalk"] <= 1 for one in aligned.values())
-    assert all(one["with"] != name for name, one in aligned.items())
+    assert all(abs(one["alignment"]) <= 1 and abs(one["crosstalk"]) <= 1 for one in aligned.values())
+    assert all(one["crosstalk_with"] != name for name, one in aligned.items())
+    assert all(one["crosstalk_identity_with"].startswith("id_") for one in aligned.values())
     assert set(fooled(encoder, 32, 4)) == {"frown", "teeth", "strip"}
 
 
