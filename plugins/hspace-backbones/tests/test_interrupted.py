@@ -20,8 +20,9 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is a Un
 PATH = "/files/model.pt"
 CONTENT = bytes(range(256)) * 8000
 FETCH = """
-import sys
+import signal, sys
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what it starts in the background
 from hspace.download import download, look
 download(look(sys.argv[1]), Path(sys.argv[2]), "it")
 """
