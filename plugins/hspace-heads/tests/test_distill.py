@@ -165,7 +165,7 @@ def test_what_cannot_be_distilled_is_refused(toy: PlantedBackbone) -> None:
 @pytest.fixture
 def tiny(hspace_home: Path) -> str:
     """The id of a basis on the tiny backbone, in the test's own registry."""
-    backbone = load_backbone("ddpmpp-tiny")
+    backbone = load_backbone("ddpmpp-random-tiny")
     vectors = torch.randn(2, 1, 32, 4, 4, generator=torch.Generator().manual_seed(1))
     one = Direction.bind(
         backbone, what="two", finder="test", head="table", config={"components": 2}, weights={"vectors": vectors},
@@ -200,7 +200,7 @@ def test_the_command_stores_a_direction_and_draws_a_sheet(tiny: str, command: Co
     code, out, err = command(f"{tiny}#1", "--form", "global", "--samples", 2, "--json")
     assert code == 0, err
     answer = json.loads(out)
-    assert answer["id"] == "ddpmpp-tiny/two-1-global.distill"
+    assert answer["id"] == "ddpmpp-random-tiny/two-1-global.distill"
     assert answer["metrics"]["effect_cosine"] == pytest.approx(1, abs=1e-6)
     assert Path(answer["sheet"]).is_file()
     stored = load_direction(answer["id"])
@@ -215,7 +215,7 @@ def test_the_sheet_has_a_row_for_the_original_and_one_for_the_table(tiny: str) -
 def test_what_came_from_another_direction_is_not_written_over(tiny: str, command: Command) -> None:
     assert command(f"{tiny}#1", "--form", "global", "--samples", 1)[0] == 0
     code, _, err = command(f"{tiny}#0", "--form", "global", "--samples", 1, "--name", "two-1-global")
-    assert (code, "distilled from 'ddpmpp-tiny/two.test#1'; give another --name" in err) == (3, True), err
+    assert (code, "distilled from 'ddpmpp-random-tiny/two.test#1'; give another --name" in err) == (3, True), err
 
 
 def test_the_command_reads_a_source(tiny: str, command: Command) -> None:

@@ -17,6 +17,8 @@ from hspace_toyfaces.backbone_training import BackboneLearner
 from hspace_toyfaces.recipes import BackboneRecipe
 
 LICENCE = "Apache-2.0"
+NOISE = 2.0
+"""How far a first stage trained on faces may be from returning noise in [-1, 1]."""
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 
@@ -68,7 +70,7 @@ def backbone_card(learner: BackboneLearner, checkpoint: Checkpoint) -> dict[str,
         "encoder": "toyclip",
         "licence": LICENCE,
         "source": f"trained by hspace toyfaces train-backbone {recipe.name}",
-        **({"scale_factor": learner.scale} if learner.first_stage is not None else {}),
+        **({"scale_factor": learner.scale, "image_tolerance": NOISE} if learner.first_stage is not None else {}),
         "training": training_facts(checkpoint, recipe.batch),
         "metrics": [],
     }

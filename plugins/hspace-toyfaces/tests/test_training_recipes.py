@@ -63,7 +63,8 @@ def test_what_is_not_a_recipe_is_refused(text: str, tmp_path: Path) -> None:
 
 def test_recipes_are_found_by_their_family() -> None:
     assert recipes_of("ddpmpp", [ZOO]) == DDPMPP
-    assert [recipes_of(family, [ZOO]) for family in ("iddpm", "adm", "ldm")] == [[name] for name in BACKBONES[-3:]]
+    assert [recipes_of(family, [ZOO]) for family in ("iddpm", "adm")] == [[name] for name in PIXEL[-2:]]
+    assert recipes_of("ldm", [ZOO]) == ["ldm-toyfaces-64", "ldm-toyfaces-64-base"]
 
 
 @pytest.mark.parametrize(
