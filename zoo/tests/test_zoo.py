@@ -34,6 +34,7 @@ class TestBackbones(BackboneContract):
     @pytest.fixture(autouse=True)
     def _named(self, name: str) -> None:
         self.card = name
+        self.image_tolerance = card(name).facts.get("image_tolerance", 0.0)
 
 
 @pytest.mark.parametrize("name", BACKBONES)

@@ -105,7 +105,7 @@ def test_neanderthal_alone_has_another_clip_weight() -> None:
 def test_a_recipe_that_is_not_sound_says_where(tmp_path: Path, line: str, message: str) -> None:
     path = tmp_path / "mine.toml"
     rest = {
-        "kind": '"direction"', "name": '"mine"', "summary": '"mine"', "source": '"me"', "backbone": '"ddpmpp-random-tiny"',
+        "kind": '"direction"', "name": '"mine"', "summary": '"mine"', "source": '"me"', "backbone": '"mine"',
         "prompts": '["face", "smiling face"]', "steps": "40", "optimizer": '"sgd"', "learning_rate": "0.5",
     }  # fmt: skip
     rest[line.partition(" = ")[0]] = line.partition(" = ")[2]
