@@ -1,7 +1,7 @@
 """Inversion, sampling and editing: three loops over (t, t_next)."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 
 import torch
@@ -20,16 +20,19 @@ Noise = Callable[[int, Tensor], Tensor]
 Callback = Callable[[int, int], None]
 """Called with (steps done, steps in all) after each step."""
 
+SPREAD = 0x9E3779B97F4A7C15
+"""An odd number that keeps neighbouring seeds apart, so that no two of them share the noise of shifted timesteps."""
+
 
 def gaussian(*seeds: int) -> Noise:
     """Standard normal noise from one seed for the batch, or a seed per picture.
 
-    With its own seed a picture's noise does not depend on the batch. Drawn on the CPU, so that a seed means the
-    same on every device.
+    What is drawn at a timestep depends on the seed and the timestep alone: with its own seed a picture's noise depends
+    neither on the batch nor on which steps are noisy. Drawn on the CPU, so that a seed means the same on every device.
     """
-    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
 
-    def draw(_: int, x_t: Tensor) -> Tensor:
+    def draw(t: int, x_t: Tensor) -> Tensor:
+        generators = [torch.Generator().manual_seed((seed * SPREAD + t) % 2**64) for seed in seeds]
         parts = torch.split(x_t, 1) if len(generators) > 1 else [x_t]
         drawn = [torch.randn(part.shape, generator=one) for part, one in zip(parts, generators, strict=True)]
         return torch.cat(drawn).to(x_t)
@@ -140,7 +143,7 @@ def sample(
 
 @dataclass(frozen=True)
 class Edit:
-    """One head at work: from t_edit up, at a strength (one number, or one per picture (B,)).
+    """One head at work: from t_edit up, at a strength (one number, or one per picture (B,)), boosted below t_boost.
 
     `steps_found` is the number of steps the head was found with; where sampling uses another, its shift is
     scaled by steps_found / steps so that the sum over the window stays (Asyrp's rule).
@@ -150,11 +153,13 @@ class Edit:
     strength: float | Tensor = 1.0
     t_edit: int = 0
     steps_found: int | None = None
+    t_boost: int = 0
 
     @classmethod
     def along(cls, direction: Direction, strength: float | Tensor, backbone: Backbone) -> "Edit":
         """A direction at a strength, in its own window. Raises RefusedError when it is of another backbone."""
-        return cls(direction.head(backbone), strength, direction.meta.t_edit, direction.meta.steps)
+        meta = direction.meta
+        return cls(direction.head(backbone), strength, meta.t_edit, meta.steps, meta.t_boost or 0)
 
     def delta_h(self, state: State, steps: int) -> Tensor:
         """The scaled shift (B, Ch, Hh, Wh) that this edit adds to the state's h."""
@@ -168,56 +173,75 @@ class Edit:
         return (torch.as_tensor(self.strength) != 0).expand(x_t.shape[0]).to(x_t.device)
 
 
-def _found_symmetric(directions: Sequence[Direction]) -> bool:
-    modes = {direction.meta.mode: direction.id for direction in directions}
+Edits = Sequence[Edit | tuple[Direction, float | Tensor]]
+"""What is applied together: directions with their strengths, or heads at work."""
+
+
+def found_symmetric(edits: Edits) -> bool:
+    """Whether the directions were found in symmetric mode. Raises UsageError when only some were."""
+    modes = {one[0].meta.mode: one[0].id for one in edits if not isinstance(one, Edit)}
     if len(modes) > 1:
         found = " and ".join(f"{id!r} {mode}" for mode, id in modes.items())
         raise UsageError(f"the directions were found in different modes, {found}; say which to use with symmetric")
     return "symmetric" in modes
 
 
+def _at_work(backbone: Backbone, edits: Edits, t_edit: int | None, t_boost: int | None, normalise: bool) -> list[Edit]:
+    given = [one if isinstance(one, Edit) else Edit.along(one[0], one[1], backbone) for one in edits]
+    share = sqrt(len(given)) if normalise else 1.0
+    return [
+        replace(
+            one,
+            strength=one.strength / share,
+            t_edit=one.t_edit if t_edit is None else t_edit,
+            t_boost=one.t_boost if t_boost is None else t_boost,
+        )
+        for one in given
+    ]
+
+
 @torch.no_grad()
 def edit(
     backbone: Backbone,
     x_T: Tensor,
-    edits: Sequence[Edit | tuple[Direction, float | Tensor]],
+    edits: Edits,
     *,
     steps: int = 40,
     sequence: str = "asyrp",
     t_edit: int | None = None,
     t_boost: int | None = None,
     symmetric: bool | None = None,
+    normalise: bool = False,
     noise: Noise | None = None,
     callback: Callback | None = None,
 ) -> Tensor:
     """x_0 (B, C, H, W) generated from x_T with every direction at its strength: the asymmetric reverse process.
 
     In the window t >= t_edit the network's h is shifted by the sum of the directions' delta_h, all of which see
-    the unedited h. The predicted x_0 uses the edited eps, the direction to x_t the original one; `symmetric`
-    uses the edited one for both. Below t_boost the steps are stochastic (eta = 1, quality boosting). t_edit,
-    t_boost and the mode default to what each direction was found with. A picture all of whose strengths are 0 comes
-    out bit for bit as from `sample`. Costs one encoder pass a step, and a second decoder pass inside the window only.
+    the unedited h; `normalise` divides the sum by sqrt(N) for N directions. The predicted x_0 uses the edited eps, the
+    direction to x_t the original one; `symmetric` uses the edited one for both. Below t_boost the steps are stochastic
+    (eta = 1, quality boosting); of several directions, below the highest t_boost of those that move the picture.
+    t_edit, t_boost and the mode default to what each direction was found with, and each acts in its own window. A
+    picture all of whose strengths are 0 comes out bit for bit as from `sample`. Costs one encoder pass a step, and a
+    second decoder pass inside the window only.
     Raises RefusedError for a direction of another backbone, UsageError for directions of different modes.
     Source: Kwon et al., Asyrp.
     """
-    active = [one if isinstance(one, Edit) else Edit.along(one[0], one[1], backbone) for one in edits]
-    active = [one for one in active if bool(one.moves(x_T).any())]
     if symmetric is None:
-        symmetric = _found_symmetric([one[0] for one in edits if not isinstance(one, Edit)])
-    if t_boost is None:
-        t_boost = max((one[0].meta.t_boost or 0 for one in edits if not isinstance(one, Edit)), default=0)
-    edited = torch.stack([one.moves(x_T) for one in active]).any(dim=0) if active else None
+        symmetric = found_symmetric(edits)
+    active = [one for one in _at_work(backbone, edits, t_edit, t_boost, normalise) if bool(one.moves(x_T).any())]
     noise = noise or gaussian(0)
     pairs = generation(sequence, steps, len(backbone.alphas_cumprod))
     x_t = x_T
     for t, _, a_t, a_next in _walk(pairs, backbone.alphas_cumprod, callback):
         state = backbone.encode_h(x_t, _at(t, x_t))
-        shifts = [one.delta_h(state, steps) for one in active if t >= (one.t_edit if t_edit is None else t_edit)]
+        shifts = [one.delta_h(state, steps) for one in active if t >= one.t_edit]
         eps_edit = backbone.decode_h(state, sum(shifts[1:], shifts[0])) if shifts else None
         eps = eps_edit if symmetric and eps_edit is not None else backbone.decode_h(state)
         x_next = ddim_step(x_t, eps, a_t, a_next, eps_edit=eps_edit)
-        if t < t_boost and edited is not None:
+        boosting = [one.moves(x_t) for one in active if t < one.t_boost]
+        if boosting:
             boosted = ddim_step(x_t, eps, a_t, a_next, eps_edit=eps_edit, eta=1.0, z=noise(t, x_t))
-            x_next = torch.where(edited.reshape(-1, 1, 1, 1), boosted, x_next)
+            x_next = torch.where(torch.stack(boosting).any(dim=0).reshape(-1, 1, 1, 1), boosted, x_next)
         x_t = x_next
     return x_t

@@ -5,7 +5,19 @@ import sys
 
 import typer
 
-from hspace.cli import discover, doctor, edit, generate, imports, listing, recipes, show, verify
+from hspace.cli import (
+    discover,
+    doctor,
+    edit,
+    generate,
+    imports,
+    interference,
+    interpolate,
+    listing,
+    recipes,
+    show,
+    verify,
+)
 from hspace.errors import HspaceError
 from hspace.plugins import plugins
 
@@ -15,7 +27,7 @@ HELP = "Find, see, store and apply semantic directions in the h-space of frozen 
 def app() -> typer.Typer:
     """The command line with the commands of core and of every plugin."""
     cli = typer.Typer(help=HELP, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=True)
-    for group in (listing, show, discover, edit, generate, imports, recipes, verify, doctor):
+    for group in (listing, show, discover, edit, interpolate, interference, generate, imports, recipes, verify, doctor):
         group.register(cli)
     plugins().call("hspace_commands", app=cli)
     return cli

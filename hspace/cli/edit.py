@@ -5,6 +5,19 @@ from typing import Annotated, Any
 
 import typer
 
+from hspace.cli.directions import (
+    Directions,
+    FixedPoint,
+    Force,
+    Normalise,
+    Steps,
+    Symmetric,
+    TBoost,
+    TEdit,
+    load_weighed,
+    parse_direction,
+    written,
+)
 from hspace.cli.output import (
     BackboneName,
     Bind,
@@ -18,10 +31,9 @@ from hspace.cli.output import (
     print_table,
     say,
 )
-from hspace.errors import RefusedError, UsageError
+from hspace.errors import UsageError
 
-SHEET = "sheet"
-"""What a sweep's sheet carries in place of a recipe, so that only a sheet is written over."""
+FORM = "FROM:TO:COUNT, or ID=FROM:TO:COUNT"
 
 
 def register(cli: typer.Typer) -> None:
@@ -31,82 +43,95 @@ def register(cli: typer.Typer) -> None:
 
 def edit(
     images: Annotated[list[Path], typer.Argument(help="Pictures, or folders of them.")],
-    directions: Annotated[list[str], typer.Option("--direction", help="ID or ID=STRENGTH; repeatable.")],
+    directions: Directions = None,
     backbone: BackboneName = None,
     weights: Weights = None,
     offline: Offline = False,
     bind: Bind = None,
-    steps: Annotated[int, typer.Option(min=2, help="Sampling steps.")] = 40,
-    t_edit: Annotated[int | None, typer.Option(help="Edit from this timestep up [default: the direction's].")] = None,
-    t_boost: Annotated[int | None, typer.Option(help="Add noise below here [default: the direction's].")] = None,
-    fixed_point: Annotated[int, typer.Option(min=0, help="Refinements per inversion step; 0 as published.")] = 1,
-    symmetric: Annotated[
-        bool | None,
-        typer.Option("--symmetric/--asymmetric", help="The edited eps for both terms, or for x_0 alone."),
+    steps: Steps = 40,
+    t_edit: TEdit = None,
+    t_boost: TBoost = None,
+    fixed_point: FixedPoint = 1,
+    symmetric: Symmetric = None,
+    normalise: Normalise = False,
+    sweep: Annotated[
+        list[str] | None,
+        typer.Option(help=f"{FORM}: factors on all strengths, or strengths of one direction; two make a grid."),
     ] = None,
-    sweep: Annotated[str | None, typer.Option(help="FROM:TO:COUNT, factors on all strengths, as in -2:2:5.")] = None,
     seed: Annotated[int, typer.Option(help="The seed of the boost's noise.")] = 0,
     batch: Annotated[int, typer.Option(min=1, help="Pictures at a time.")] = 8,
     out: Annotated[Path, typer.Option(help="Where the edited pictures go.")] = Path("hspace-out/edit"),
-    force: Annotated[bool, typer.Option("--force", help="Overwrite other pictures of the same name.")] = False,
+    force: Force = False,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
     """Edit pictures along directions; a rerun skips what is done and unchanged."""
-    from hspace.editing import Settings, edit_files, sweep_sheet
-    from hspace.images import find_images, read_note, save_picture
-    from hspace.loading import load_direction
+    from hspace.editing import edit_files
+    from hspace.images import find_images, save_picture
+    from hspace.jobs import SHEET, Settings, require_sheet
     from hspace.progress import progress
+    from hspace.sweep import Sweep, sweep_sheet
 
-    asked = [parse_direction(text) for text in directions]
-    factors = parse_sweep(sweep) if sweep else []
+    swept = [parse_sweep(text) for text in sweep or []]
+    asked = with_swept([parse_direction(text) for text in directions or []], [id for id, _ in swept if id])
     files = find_images(images)
-    loaded = [(load_direction(id), strength) for id, strength in asked]
-    weighed = [(one, one.meta.strength.default if strength is None else strength) for one, strength in loaded]
+    weighed = load_weighed(asked)
+    ids = {typed: one.id for (typed, _), (one, _) in zip(asked, weighed, strict=True)}
+    sweeps = [Sweep(factors, ids[id] if id else None) for id, factors in swept]
     name = backbone or weighed[0][0].meta.backbone.id
     model = load_bound(name, bind, pick_device(device), weights, offline)
-    settings = Settings(steps, t_edit, t_boost, fixed_point, seed, symmetric)
+    settings = Settings(steps, t_edit, t_boost, fixed_point, seed, symmetric, normalise)
     sheet = out / "sweep.png"
-    if factors and sheet.exists() and not force and read_note(sheet) != SHEET:
-        raise RefusedError(f"{sheet} exists and is another picture; choose another --out, or use --force")
+    if sweeps:
+        require_sheet(sheet, files, force)
     with progress("editing", quiet=as_json) as callback:
         outputs = edit_files(
-            model, files, weighed, out, settings=settings, sweep=factors, force=force, batch=batch, callback=callback
+            model, files, weighed, out, settings=settings, sweeps=sweeps, force=force, batch=batch, callback=callback
         )
     answer: dict[str, Any] = {"outputs": [_row(one) for one in outputs]}
-    if factors:
+    if sweeps:
         answer["sheet"] = str(sheet)
-        save_picture(sheet, sweep_sheet(outputs, factors), SHEET)
+        save_picture(sheet, sweep_sheet(outputs, sweeps), SHEET)
     if as_json:
         print_json(answer)
         return
     print_table(("input", "output", "strengths", ""), (_cells(one) for one in outputs))
-    if factors:
+    if sweeps:
         say(f"\nsheet: {answer['sheet']}")
 
 
-def parse_direction(text: str) -> tuple[str, float | None]:
-    """The id and the strength of `ID[=STRENGTH]`. Raises UsageError when the strength is not a number."""
-    id, equals, strength = text.partition("=")
-    try:
-        value = float(strength) if equals else None
-    except ValueError:
-        value = float("nan")
-    if value is not None and not abs(value) < float("inf"):
-        raise UsageError(f"--direction {text!r}: the strength after '=' must be a number; {strength!r} was given")
-    return id, value
+def parse_sweep(text: str) -> tuple[str | None, tuple[float, ...]]:
+    """The id, where there is one, and the evenly spaced numbers of `[ID=]FROM:TO:COUNT`.
 
-
-def parse_sweep(text: str) -> list[float]:
-    """The factors of FROM:TO:COUNT, evenly spaced. Raises UsageError when it has another form."""
+    Raises UsageError when it has another form.
+    """
+    id, equals, span = text.rpartition("=")
     try:
-        start, end, count = text.split(":")
+        start, end, count = span.split(":")
         first, last, n = float(start), float(end), int(count)
     except ValueError as error:
-        raise UsageError(f"--sweep takes FROM:TO:COUNT, as in -2:2:5; {text!r} was given") from error
+        raise UsageError(f"--sweep takes {FORM}, as in -2:2:5; {text!r} was given") from error
+    if equals and not id:
+        raise UsageError(f"--sweep takes {FORM}; {text!r} names no direction before '='")
     if n < 2 or not abs(last - first) < float("inf") or first == last:
         raise UsageError(f"--sweep needs two different ends and a count of at least 2; {text!r} was given")
-    return [first + (last - first) * index / (n - 1) for index in range(n)]
+    return id or None, tuple(first + (last - first) * index / (n - 1) for index in range(n))
+
+
+def with_swept(asked: list[tuple[str, float | None]], swept: list[str]) -> list[tuple[str, float | None]]:
+    """The directions to apply: those asked for, and those swept, each of these at 1 times the sweep.
+
+    Raises UsageError when there is none, and when a swept one has a strength of its own.
+    """
+    for id, strength in asked:
+        if id in swept and strength is not None:
+            raise UsageError(f"{id!r} is swept, so its strength is the sweep's: leave '={strength:g}' away")
+    known = [id for id, _ in asked]
+    both = [(id, 1.0 if id in swept else strength) for id, strength in asked]
+    both += [(id, 1.0) for id in dict.fromkeys(swept) if id not in known]
+    if not both:
+        raise UsageError("no direction was given; name one with --direction ID=STRENGTH ('hspace list-directions')")
+    return both
 
 
 def _row(one: Any) -> dict[str, Any]:
@@ -114,5 +139,4 @@ def _row(one: Any) -> dict[str, Any]:
 
 
 def _cells(one: Any) -> tuple[Any, ...]:
-    strengths = ", ".join(f"{id}={strength:g}" for id, strength in one.strengths.items())
-    return one.input, one.output, strengths, "was there" if one.skipped else "written"
+    return one.input, one.output, written(one.strengths), "was there" if one.skipped else "written"
