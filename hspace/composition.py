@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from math import copysign
 from statistics import fmean
 
 import torch
@@ -47,11 +48,11 @@ class _Heard(Head):
     def __init__(self, inner: Head) -> None:
         super().__init__()
         self.inner = inner
-        self.answers: dict[int, Tensor] = {}
+        self.answers: dict[int, list[Tensor]] = {}
 
     def forward(self, state: State) -> Tensor:
         delta_h: Tensor = self.inner(state)
-        self.answers[int(state.t[0])] = delta_h.flatten(1)
+        self.answers.setdefault(int(state.t[0]), []).append(delta_h.flatten(1).cpu())
         return delta_h
 
 
@@ -71,9 +72,10 @@ def interference(
     sequence: str = "asyrp",
     t_edit: int | None = None,
     symmetric: bool | None = None,
+    batch: int = 8,
     callback: Callable[[int, int], None] | None = None,
 ) -> Interference:
-    """How the directions, each at its strength, interfere on the pictures of x_T (B, C, H, W).
+    """How the directions, each at one strength, interfere on the pictures of x_T (B, C, H, W), `batch` at a time.
 
     The cosines are taken along the trajectory of all directions together, where each sees the same h. Costs N + 2 runs
     for N directions; boosting is left out, since its noise is no direction's doing. `callback` is told of each run.
@@ -82,39 +84,55 @@ def interference(
     """
     require_several(edits)
     active = [one if isinstance(one, Edit) else Edit.along(one[0], one[1], backbone) for one in edits]
-    if not all(bool(one.moves(x_T).all()) for one in active):
+    if not all(float(one.strength) for one in active):
         raise UsageError("a direction at strength 0 does nothing, so nothing interferes with it; give it a strength")
     if symmetric is None:
         symmetric = found_symmetric(edits)
+
+    def pictures(run: Sequence[Edit]) -> Tensor:
+        made = []
+        for part in torch.split(x_T, batch):
+            x_0 = edit(
+                backbone, part, run, steps=steps, sequence=sequence, t_edit=t_edit, t_boost=0, symmetric=symmetric
+            )
+            made.append(backbone.x0_to_image(x_0))
+        return torch.cat(made)
+
     heard = [_Heard(one.head) for one in active]
     together = [replace(one, head=head) for one, head in zip(active, heard, strict=True)]
-    images: list[Tensor] = []
-    for run in ([], *([one] for one in active), together):
-        x_0 = edit(backbone, x_T, run, steps=steps, sequence=sequence, t_edit=t_edit, t_boost=0, symmetric=symmetric)
-        images.append(backbone.x0_to_image(x_0))
+    runs = [[], *([one] for one in active), together]
+    images = []
+    for done, run in enumerate(runs, start=1):
+        images.append(pictures(run))
         if callback is not None:
-            callback(len(images), len(active) + 2)
-    changes = torch.stack(images[1:]) - images[0]
-    *alone, whole = changes
-    if not bool(changes[:-1].any()):
-        raise HspaceError("none of the directions changes these pictures, so nothing interferes; give larger strengths")
-    signs = [torch.as_tensor(one.strength, device=x_T.device).sign() for one in active]
-    return Interference(
-        cosines={
-            (i, j): _cosines(heard[i], heard[j], signs[i] * signs[j]) for i, j in combinations(range(len(active)), 2)
-        },
-        changes=tuple(float(one.square().mean().sqrt()) for one in alone),
-        together=float(whole.square().mean().sqrt()),
-        departure=float((whole - changes[:-1].sum(dim=0)).norm() / changes[:-1].norm()),
-        images=torch.stack(images),
-    )
+            callback(done, len(runs))
+    cosines = {
+        (i, j): _cosines(heard[i], heard[j], float(active[i].strength) * float(active[j].strength))
+        for i, j in combinations(range(len(active)), 2)
+    }
+    return _measured(torch.stack(images), cosines)
 
 
-def _cosines(one: _Heard, other: _Heard, sign: Tensor) -> dict[int, float]:
+def _cosines(one: _Heard, other: _Heard, sign: float) -> dict[int, float]:
     both = [t for t in one.answers if t in other.answers]
     if not both:
         raise UsageError("two of the directions never act at the same timestep; give them windows that overlap")
-    return {t: float((sign * cosine_similarity(one.answers[t], other.answers[t])).mean()) for t in both}
+    pairs = {t: (torch.cat(one.answers[t]), torch.cat(other.answers[t])) for t in both}
+    return {t: copysign(1, sign) * float(cosine_similarity(*pair).mean()) for t, pair in pairs.items()}
+
+
+def _measured(images: Tensor, cosines: dict[tuple[int, int], dict[int, float]]) -> Interference:
+    changes = images[1:] - images[0]
+    alone, together = changes[:-1], changes[-1]
+    if not bool(alone.any()):
+        raise HspaceError("none of the directions changes these pictures, so nothing interferes; give larger strengths")
+    return Interference(
+        cosines,
+        changes=tuple(float(one.square().mean().sqrt()) for one in alone),
+        together=float(together.square().mean().sqrt()),
+        departure=float((together - alone.sum(dim=0)).norm() / alone.norm()),
+        images=images,
+    )
 
 
 def interference_sheet(found: Interference, labels: Sequence[str], title: str = "") -> Image.Image:

@@ -51,12 +51,15 @@ def interference(
     t_edit: TEdit = None,
     fixed_point: FixedPoint = 1,
     symmetric: Symmetric = None,
+    batch: Annotated[int, typer.Option(min=1, help="Pictures at a time.")] = 8,
     out: Annotated[Path, typer.Option(help="Where the sheet goes.")] = Path("hspace-out/interference"),
     force: Force = False,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
     """Measure what directions do to one another: the cosine of their delta_h, and how far their effects add up."""
+    import torch
+
     from hspace import composition
     from hspace.images import find_images, save_picture
     from hspace.jobs import SHEET, Settings, require_sheet, require_sound
@@ -74,10 +77,11 @@ def interference(
     require_sound(model, files, weighed)
     require_writable(out)
     settings = Settings(steps, fixed_point=fixed_point)
-    x_T = settings.inverted(model, files) if files else latents(model, samples, seed)
+    parts = [settings.inverted(model, files[start : start + batch]) for start in range(0, len(files), batch)]
+    x_T = torch.cat(parts) if parts else latents(model, samples, seed)
     with progress("measuring", quiet=as_json) as callback:
         found = composition.interference(
-            model, x_T, weighed, steps=steps, t_edit=t_edit, symmetric=symmetric, callback=callback
+            model, x_T, weighed, steps=steps, t_edit=t_edit, symmetric=symmetric, batch=batch, callback=callback
         )
     ids = [one.id for one, _ in weighed]
     labels = [path.stem for path in files] or [f"x_T {index}" for index in range(samples)]

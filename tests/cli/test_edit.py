@@ -126,6 +126,101 @@ def test_a_sweep_of_another_form_is_a_usage_error(cli: Cli, found: str, face: Pa
     assert "--sweep" in answer.err
 
 
+def test_two_sweeps_make_the_whole_grid_and_its_sheet(cli: Cli, found: str, face: Path) -> None:
+    one, other = f"{found}#0", f"{found}#1"
+    call = ("edit", face, "--sweep", f"{one}=-2:2:3", "--sweep", f"{other}=0:1:2", *STEPS, "--json")
+    answer = cli(*call).json
+    assert [tuple(each["strengths"].values()) for each in answer["outputs"]] == [
+        (first, second) for first in (-2.0, 0.0, 2.0) for second in (0.0, 1.0)
+    ]
+    names = [Path(each["output"]).name for each in answer["outputs"]]
+    assert names == [f"face.{first}.{second}.png" for first in ("-2", "+0", "+2") for second in ("+0", "+1")]
+    with Image.open(answer["sheet"]) as sheet:
+        assert sheet.height > sheet.width / 4  # three rows under a title
+    assert [each["skipped"] for each in cli(*call).json["outputs"]] == 6 * [True]
+
+
+def test_a_cell_of_a_grid_is_what_its_strengths_alone_give(cli: Cli, found: str, face: Path) -> None:
+    one, other = f"{found}#0", f"{found}#1"
+    sweeps = ("--sweep", f"{one}=-2:2:3", "--sweep", f"{other}=-4:4:3")
+    cli("edit", face, *sweeps, *STEPS, "--batch", 1, "--out", "grid")
+    cli("edit", face, "--direction", f"{one}=2", "--direction", f"{other}=-4", *STEPS, "--out", "cell")
+    cli("edit", face, "--direction", f"{one}=2", *STEPS, "--out", "row")
+    pixels = {name: Image.open(name).tobytes() for name in ("cell/face.png", "row/face.png")}
+    assert Image.open("grid/face.+2.-4.png").tobytes() == pixels["cell/face.png"]
+    assert Image.open("grid/face.+2.+0.png").tobytes() == pixels["row/face.png"]
+    assert pixels["cell/face.png"] != pixels["row/face.png"]
+
+
+def test_a_sweep_of_one_direction_leaves_the_others_where_they_are(cli: Cli, found: str, face: Path) -> None:
+    one, other = f"{found}#0", f"{found}#1"
+    call = ("edit", face, "--direction", f"{other}=-0.5", "--direction", one, "--sweep", f"{one}=-1:1:3")
+    answer = cli(*call, *STEPS, "--json").json
+    assert [each["strengths"] for each in answer["outputs"]] == [{other: -0.5, one: s} for s in (-1.0, 0.0, 1.0)]
+
+
+def test_normalising_divides_by_the_root_of_the_number_of_directions(cli: Cli, found: str, face: Path) -> None:
+    def edited(strengths: tuple[float, float], out: str, *options: str) -> bytes:
+        directions = [("--direction", f"{found}#{index}={s!r}") for index, s in enumerate(strengths)]
+        cli("edit", face, *(word for pair in directions for word in pair), *STEPS, "--out", out, *options)
+        return Image.open(f"{out}/face.png").tobytes()
+
+    normalised = edited((4.0, -8.0), "normalised", "--normalise")
+    assert normalised == edited((4 / 2**0.5, -8 / 2**0.5), "smaller")
+    assert normalised != edited((4.0, -8.0), "full")
+
+
+def test_normalising_makes_another_picture_that_does_not_take_the_place_of_the_first(
+    cli: Cli, found: str, face: Path
+) -> None:
+    call = ("edit", face, "--direction", f"{found}#0=4", "--direction", f"{found}#1=4", *STEPS)
+    assert cli(*call).code == 0
+    assert cli(*call, "--normalise").code == 3
+
+
+@pytest.mark.parametrize(
+    ("sweeps", "message"),
+    [
+        (("-1:1:3", "{0}=-1:1:3"), "a sweep of all strengths stands alone"),
+        (("{0}=-1:1:3", "{1}=-1:1:3", "{2}=-1:1:3"), "at most 2 sweeps at a time"),
+        (("{0}=-1:1:3", "{0}=-1:1:2"), "swept twice"),
+        (("=-1:1:3",), "names no direction"),
+        (("{0}=-1:1",), "--sweep takes FROM:TO:COUNT, or ID=FROM:TO:COUNT"),
+    ],
+)
+def test_sweeps_that_make_no_grid_are_usage_errors(
+    cli: Cli, found: str, face: Path, sweeps: tuple[str, ...], message: str
+) -> None:
+    ids = [f"{found}#0", f"{found}#1", f"{found}#0"]
+    words = [word for sweep in sweeps for word in ("--sweep", sweep.format(*ids))]
+    answer = cli("edit", face, "--direction", ids[0], *words, *STEPS)
+    assert answer.code == 2
+    assert message in answer.err
+
+
+def test_a_swept_direction_takes_no_strength_of_its_own(cli: Cli, found: str, face: Path) -> None:
+    answer = cli("edit", face, "--direction", f"{found}#0=2", "--sweep", f"{found}#0=-1:1:3")
+    assert answer.code == 2
+    assert "its strength is the sweep's: leave '=2' away" in answer.err
+
+
+def test_an_edit_without_a_direction_is_a_usage_error(cli: Cli, face: Path) -> None:
+    answer = cli("edit", face)
+    assert answer.code == 2
+    assert "no direction was given" in answer.err
+
+
+def test_a_sheet_is_never_written_over_an_input(cli: Cli, found: str, face: Path) -> None:
+    picture = face.rename(face.with_name("sweep.png"))
+    before = picture.read_bytes()
+    answer = cli(
+        "edit", picture, "--direction", f"{found}#0", "--sweep", "-1:1:3", *STEPS, "--out", face.parent, "--force"
+    )
+    assert answer.code == 3
+    assert "is one of the inputs" in answer.err
+    assert picture.read_bytes() == before
+
+
 def test_sample_draws_pictures_and_a_sheet(cli: Cli) -> None:
     answer = cli("sample", "--backbone", BACKBONE, "-n", 3, *STEPS, "--json").json
     assert len(answer["outputs"]) == 3
