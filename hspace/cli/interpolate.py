@@ -31,6 +31,7 @@ from hspace.cli.output import (
     print_table,
     say,
 )
+from hspace.errors import UsageError
 
 
 def register(cli: typer.Typer) -> None:
@@ -60,15 +61,17 @@ def interpolate(
     as_json: Json = False,
 ) -> None:
     """Go from one picture to another along the arc between their latents; a rerun skips what is done."""
-    from hspace.images import save_picture
+    from hspace.images import find_images, save_picture
     from hspace.interpolation import interpolate_files, strip
     from hspace.jobs import SHEET, Settings, require_sheet
     from hspace.loading import default_backbone
     from hspace.progress import progress
 
+    ends = (first, second)
+    if len(find_images(ends)) != len(ends):
+        raise UsageError(f"interpolate goes from one picture to another; {first} and {second} are not two pictures")
     weighed = load_weighed([parse_direction(text) for text in directions or []])
     name = backbone or (weighed[0][0].meta.backbone.id if weighed else default_backbone())
-    ends = (first, second)
     model = load_bound(name, bind, pick_device(device), weights, offline)
     settings = Settings(steps, t_edit, t_boost, fixed_point, seed, symmetric, normalise)
     sheet = out / f"{first.stem}-{second.stem}.strip.png"

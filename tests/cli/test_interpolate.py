@@ -79,3 +79,10 @@ def test_a_damaged_end_is_refused_before_anything_is_written(cli: Cli, face: Pat
     answer = cli("interpolate", face, broken, "--backbone", BACKBONE, *STEPS)
     assert answer.code == 3
     assert not Path("hspace-out").exists()
+
+
+def test_ends_that_are_not_two_pictures_are_told(cli: Cli, face: Path, other: Path) -> None:
+    assert cli("interpolate", face, "nothing.png", "--backbone", BACKBONE).code == 4
+    answer = cli("interpolate", face, face.parent, "--backbone", BACKBONE)
+    assert answer.code == 2
+    assert "not two pictures" in answer.err
