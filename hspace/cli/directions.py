@@ -14,8 +14,8 @@ Directions = Annotated[
     list[str] | None, typer.Option("--direction", help="ID or ID=STRENGTH; repeatable, they add up.")
 ]
 Steps = Annotated[int, typer.Option(min=2, help="Sampling steps.")]
-TEdit = Annotated[int | None, typer.Option(help="Edit from this timestep up [default: each direction's].")]
-TBoost = Annotated[int | None, typer.Option(help="Add noise below here [default: the directions' highest].")]
+TEdit = Annotated[int | None, typer.Option(help="Edit from this timestep up; each direction's own by default.")]
+TBoost = Annotated[int | None, typer.Option(help="Add noise below here; the directions' highest by default.")]
 FixedPoint = Annotated[int, typer.Option(min=0, help="Refinements per inversion step; 0 as published.")]
 Symmetric = Annotated[
     bool | None, typer.Option("--symmetric/--asymmetric", help="The edited eps for both terms, or for x_0 alone.")

@@ -38,7 +38,7 @@ def register(cli: typer.Typer) -> None:
 
 def interference(
     images: Annotated[
-        list[Path] | None, typer.Argument(help="Pictures to measure on, or folders of them [default: drawn ones].")
+        list[Path] | None, typer.Argument(help="Pictures to measure on, or folders of them; drawn ones by default.")
     ] = None,
     directions: Directions = None,
     backbone: BackboneName = None,
