@@ -64,6 +64,7 @@ def discover(
     from hspace import discovery
     from hspace.images import find_images
     from hspace.loading import backbone_encoder, default_backbone
+    from hspace.processes import is_main
     from hspace.progress import progress
 
     prompts = _prompts(source, target)
@@ -93,6 +94,8 @@ def discover(
             offline=offline,
             progress=lambda what: stack.enter_context(progress(what)),
         )
+    if not is_main():
+        return
     rows = [
         row
         for direction, folder in zip(found.directions, found.folders, strict=True)

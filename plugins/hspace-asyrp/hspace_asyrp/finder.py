@@ -17,12 +17,14 @@ from hspace.errors import UsageError
 from hspace.fingerprint import probe
 from hspace.meta import Measurement, Provenance, Scope, Strength
 from hspace.plugins import plugins
+from hspace.processes import is_main
 from hspace.sampling import latents
 from hspace.schedule import generation
 from hspace.settings import require_known
 from hspace_asyrp.effect import STEPS, Bench, Effect
 from hspace_asyrp.inert import InertError
 from hspace_asyrp.loss import Goal, Terms
+from hspace_asyrp.processes import Processes
 from hspace_asyrp.running import run
 from hspace_asyrp.scrambled import Scrambled
 from hspace_asyrp.training import Fidelity, Plan, Training
@@ -88,21 +90,28 @@ class AsyrpFinder(Finder):
     t_boost: int | None = None
 
     def find(self, backbone: Backbone, task: Task) -> Iterator[Direction]:
-        """One direction. Raises InertError when it does no more than an untrained head of its size."""
+        """One direction, of several processes from the main one. Raises InertError when it does nothing.
+
+        That is when it does no more than an untrained head of its size.
+        """
         assert task.prompts is not None
         source, target = task.prompts
         report = task.progress or (lambda done, total: None)
         delta_T = text_direction(task.encoder, source, target).to(task.x_T)
         cosine = _cosine(task, source, target)
         pairs = generation("asyrp", task.steps, len(backbone.alphas_cumprod))
-        whole = unedited(backbone, task.encoder, task.x_T, pairs, self.plan.batch, lambda done, total: None)
+        processes = Processes.joined(task.x_T.device)
+        whole = unedited(backbone, task.encoder, task.x_T, pairs, self.plan.batch, lambda done, total: None, processes)
         t_edit = self._t_edit(whole, cosine)
         goal = Goal(delta_T, WIDTHS * whole.spread(delta_T), cosine)
         window = whole.above(t_edit)
         config = self._head_config(window.timesteps, task.seed)
         head = build_head(backbone, self.head, config, None)
-        training = Training(backbone, task.encoder, head, task.x_T, window, goal, replace(self.plan, seed=task.seed))
+        plan = replace(self.plan, seed=task.seed)
+        training = Training(backbone, task.encoder, head, task.x_T, window, goal, plan, processes)
         run(training, task, self._describe(), report)
+        if not is_main():
+            return
         head.eval().requires_grad_(False)
         held_out = latents(backbone, HELD_OUT, HELD_OUT_SEED + task.seed)
         bench = Bench(backbone, task.encoder, delta_T, held_out, t_edit, task.steps)

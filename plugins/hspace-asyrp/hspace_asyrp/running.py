@@ -24,6 +24,7 @@ from hspace.checkpoint import (
 )
 from hspace.fingerprint import probe
 from hspace.plots import draw_losses
+from hspace.processes import is_main
 from hspace.storage import cache_folder, write_bytes
 from hspace_asyrp.training import Training
 
@@ -34,6 +35,7 @@ def run(training: Training, task: Task, config: Mapping[str, Any], report: Calla
     """Trains to the end, from the last checkpoint of the same training where there is one.
 
     What there is to show, `loss.png` and `log.jsonl`, goes to the task's folder. The checkpoint is dropped at the end.
+    Of several processes the main one writes.
     """
     folder = cache_folder() / "training" / _key(training, task, config)
     losses = _restore(training, folder)
@@ -41,9 +43,11 @@ def run(training: Training, task: Task, config: Mapping[str, Any], report: Calla
     for index in range(len(losses), training.passes):
         losses.append(training.run_pass(index))
         report(index + 1, training.passes)
-        if time.monotonic() - saved_at > SAVE_EVERY:
+        if is_main() and time.monotonic() - saved_at > SAVE_EVERY:
             _save(training, folder, losses)
             saved_at = time.monotonic()
+    if not is_main():
+        return
     if task.folder is not None:
         _show(training, task.folder, losses)
     shutil.rmtree(folder, ignore_errors=True)
@@ -85,6 +89,7 @@ def _key(training: Training, task: Task, config: Mapping[str, Any]) -> str:
         "seed": task.seed,
         "device": str(task.x_T.device),
         "torch": torch.__version__,
+        "processes": training.processes.count,
         "tensors": {name: _digest(tensor) for name, tensor in {**weights, "x_T": task.x_T}.items()},
     }
     return sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:32]

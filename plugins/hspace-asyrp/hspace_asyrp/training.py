@@ -14,6 +14,7 @@ from hspace import Backbone, Encoder, Head
 from hspace.sampling import ddim_step, predict_x0
 from hspace.schedule import alpha_at
 from hspace_asyrp.loss import Goal, Terms, asyrp_loss, official_loss
+from hspace_asyrp.processes import Processes
 from hspace_asyrp.unedited import Unedited
 
 Fidelity = Literal["paper", "official"]
@@ -59,10 +60,19 @@ class Training:
     """
 
     def __init__(
-        self, backbone: Backbone, encoder: Encoder, head: Head, x_T: Tensor, window: Unedited, goal: Goal, plan: Plan
+        self,
+        backbone: Backbone,
+        encoder: Encoder,
+        head: Head,
+        x_T: Tensor,
+        window: Unedited,
+        goal: Goal,
+        plan: Plan,
+        processes: Processes = Processes(),  # noqa: B008 - it is frozen
     ) -> None:
         self.backbone, self.encoder, self.head = backbone, encoder, head.train().requires_grad_(True)
         self.x_T, self.window, self.goal, self.plan = x_T, window, goal, plan
+        self.processes = processes
         self.optimizer = plan.optimizer(self.head)
         self.batches = [batch for epoch in range(plan.epochs) for batch in plan.order(len(x_T), epoch)]
         self.criterion: Callable[[Tensor, Tensor, Tensor, Goal, Terms], Tensor] = (
@@ -77,14 +87,24 @@ class Training:
     def run_pass(self, index: int) -> float:
         """The mean loss of a batch on its way through the window; the head learns at every timestep.
 
-        A timestep costs an encoder pass, a decoder pass without a graph, and a decoder pass with one.
+        A timestep costs an encoder pass, a decoder pass without a graph, and a decoder pass with one. Each of the
+        processes walks its share of the batch, and all learn from the mean.
         """
         for group in self.optimizer.param_groups:
             group["lr"] = self.plan.rate_at(index, self.passes)
-        losses = [float(loss) for loss in self._walk(self.batches[index])]
+        batch, share = self.processes.share(self.batches[index])
+        losses = [self._learn(loss * share) for loss in self._walk(batch)]
         return sum(losses) / len(losses)
 
+    def _learn(self, loss: Tensor) -> float:
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.processes.sum_gradients(self.head)
+        self.optimizer.step()
+        return float(self.processes.sum(loss.detach()))
+
     def _walk(self, batch: Tensor) -> Iterator[Tensor]:
+        """The losses at the timesteps; the head may learn from each before the next is asked for."""
         x_t = self.x_T[batch]
         for step, (t, t_next) in enumerate(self.window.pairs):
             a_t, a_next = alpha_at(self.backbone.alphas_cumprod, t), alpha_at(self.backbone.alphas_cumprod, t_next)
@@ -92,11 +112,7 @@ class Training:
                 state = self.backbone.encode_h(x_t, torch.full((len(x_t),), float(t), device=x_t.device))
                 eps = self.backbone.decode_h(state)
             eps_edit = self.backbone.decode_h(state, self.head(state))
-            loss = self._loss(predict_x0(x_t, eps_edit, a_t), step, batch)
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            self.optimizer.step()
-            yield loss.detach()
+            yield self._loss(predict_x0(x_t, eps_edit, a_t), step, batch)
             x_t = ddim_step(x_t, eps, a_t, a_next, eps_edit=eps_edit.detach())
 
     def _loss(self, P_t: Tensor, step: int, batch: Tensor) -> Tensor:

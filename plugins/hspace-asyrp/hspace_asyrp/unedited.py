@@ -11,6 +11,7 @@ from torch import Tensor
 from hspace import Backbone, Encoder
 from hspace.sampling import ddim_step, predict_x0
 from hspace.schedule import Pair, alpha_at
+from hspace_asyrp.processes import Processes
 
 
 @dataclass(frozen=True)
@@ -53,14 +54,21 @@ def unedited(
     pairs: Sequence[Pair],
     batch: int,
     callback: Callable[[int, int], None],
+    processes: Processes = Processes(),  # noqa: B008 - it is frozen
 ) -> Unedited:
-    """The unedited trajectories from x_T (N, C, H, W), a batch at a time; one network call a picture and step."""
+    """The unedited trajectories from x_T (N, C, H, W), a batch at a time; one network call a picture and step.
+
+    Each of the processes walks its share of the pictures, and all get the whole.
+    """
+    mine, share = processes.share(torch.arange(len(x_T)))
     parts = []
-    for some in torch.split(x_T, batch):
+    for some in torch.split(x_T[mine], batch):
         parts.append(_walk(backbone, encoder, some, pairs))
-        callback(sum(part[0].shape[1] for part in parts), len(x_T))
-    P_t, embeddings = (torch.cat([part[i] for part in parts], dim=1) for i in (0, 1))
-    return Unedited(tuple(pairs), P_t, embeddings, torch.cat([part[2] for part in parts]))
+        callback(sum(part[0].shape[1] for part in parts), len(mine))
+    joined = (torch.cat([part[i] for part in parts], dim=1) for i in range(3))
+    places = mine if share else mine[:0]
+    P_t, embeddings, final = (processes.whole(one, places, len(x_T)) for one in joined)
+    return Unedited(tuple(pairs), P_t, embeddings, final[0])
 
 
 def _walk(backbone: Backbone, encoder: Encoder, x_t: Tensor, pairs: Sequence[Pair]) -> tuple[Tensor, Tensor, Tensor]:
@@ -71,4 +79,4 @@ def _walk(backbone: Backbone, encoder: Encoder, x_t: Tensor, pairs: Sequence[Pai
         pictures.append(backbone.x0_to_image(predict_x0(x_t, eps, a_t)))
         embeddings.append(encoder.images(pictures[-1]))
         x_t = ddim_step(x_t, eps, a_t, a_next)
-    return torch.stack(pictures), torch.stack(embeddings), encoder.images(backbone.x0_to_image(x_t))
+    return torch.stack(pictures), torch.stack(embeddings), encoder.images(backbone.x0_to_image(x_t))[None]
