@@ -6,7 +6,7 @@ import inspect
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
@@ -24,6 +24,7 @@ from hspace.settings import require_known
 from hspace_asyrp.effect import STEPS, Bench, Effect
 from hspace_asyrp.inert import InertError
 from hspace_asyrp.loss import Goal, Terms
+from hspace_asyrp.precision import BackboneInBf16, EncoderInBf16, Precision, in_bf16
 from hspace_asyrp.processes import Processes
 from hspace_asyrp.running import run
 from hspace_asyrp.scrambled import Scrambled
@@ -57,22 +58,25 @@ def build(
     recon: float = 3.0,
     effect: float = 1.0,
     fidelity: Fidelity = "paper",
+    precision: Precision = "auto",
     head_config: Mapping[str, Any] | None = None,
 ) -> AsyrpFinder:
     """The finder; `head_config` holds the settings of the head.
 
     `clip`, `recon` and `effect` weigh the loss; `t_edit` is estimated where it is not given; `fidelity` "official" does
-    what the released code does. Raises UsageError for a value out of its range.
+    what the released code does; `precision` "bf16" is that of the networks in training, "auto" on a GPU.
+    Raises UsageError for a value out of its range.
     """
     require_known(list(head_config or {}), "heads", head, plugins().find("heads", head).load())
-    if fidelity not in ("paper", "official"):
-        raise UsageError(f"fidelity must be paper or official; {fidelity!r} was given")
+    for name, value, kinds in (("fidelity", fidelity, Fidelity), ("precision", precision, Precision)):
+        if value not in get_args(kinds):
+            raise UsageError(f"{name} must be {' or '.join(get_args(kinds))}; {value!r} was given")
     rate = rate if rate is not None else (0.5 if fidelity == "official" else 2e-3)
-    for name, value in (("epochs", epochs), ("batch", batch), ("rate", rate)):
-        if not value > 0:
-            raise UsageError(f"{name} must be more than 0; {value} was given")
+    for name, number in (("epochs", epochs), ("batch", batch), ("rate", rate)):
+        if not number > 0:
+            raise UsageError(f"{name} must be more than 0; {number} was given")
     terms = Terms(clip, recon, 0.0 if fidelity == "official" else effect)
-    plan = Plan(epochs=epochs, batch=batch, rate=rate, terms=terms, fidelity=fidelity)
+    plan = Plan(epochs=epochs, batch=batch, rate=rate, terms=terms, fidelity=fidelity, precision=precision)
     return AsyrpFinder(plan, head, dict(head_config or {}), t_edit, t_boost)
 
 
@@ -101,14 +105,16 @@ class AsyrpFinder(Finder):
         cosine = _cosine(task, source, target)
         pairs = generation("asyrp", task.steps, len(backbone.alphas_cumprod))
         processes = Processes.joined(task.x_T.device)
-        whole = unedited(backbone, task.encoder, task.x_T, pairs, self.plan.batch, lambda done, total: None, processes)
+        bf16 = in_bf16(self.plan.precision, task.x_T.device)
+        network, encoder = (BackboneInBf16(backbone), EncoderInBf16(task.encoder)) if bf16 else (backbone, task.encoder)
+        whole = unedited(network, encoder, task.x_T, pairs, self.plan.batch, lambda done, total: None, processes)
         t_edit = self._t_edit(whole, cosine)
         goal = Goal(delta_T, WIDTHS * whole.spread(delta_T), cosine)
         window = whole.above(t_edit)
         config = self._head_config(window.timesteps, task.seed)
         head = build_head(backbone, self.head, config, None)
         plan = replace(self.plan, seed=task.seed)
-        training = Training(backbone, task.encoder, head, task.x_T, window, goal, plan, processes)
+        training = Training(network, encoder, head, task.x_T, window, goal, plan, processes)
         run(training, task, self._describe(), report)
         if not is_main():
             return

@@ -14,6 +14,7 @@ from hspace import Backbone, Encoder, Head
 from hspace.sampling import ddim_step, predict_x0
 from hspace.schedule import alpha_at
 from hspace_asyrp.loss import Goal, Terms, asyrp_loss, official_loss
+from hspace_asyrp.precision import Precision
 from hspace_asyrp.processes import Processes
 from hspace_asyrp.unedited import Unedited
 
@@ -34,6 +35,7 @@ class Plan:
     seed: int = 0
     terms: Terms = field(default_factory=Terms)
     fidelity: Fidelity = "paper"
+    precision: Precision = "auto"
 
     def order(self, n: int, epoch: int) -> list[Tensor]:
         """The batches of an epoch: all n pictures, shuffled by the seed and the epoch alone."""
