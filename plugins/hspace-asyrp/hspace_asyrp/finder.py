@@ -28,7 +28,7 @@ from hspace_asyrp.precision import BackboneInBf16, EncoderInBf16, Precision, in_
 from hspace_asyrp.processes import Processes
 from hspace_asyrp.running import run
 from hspace_asyrp.scrambled import Scrambled
-from hspace_asyrp.training import Fidelity, Plan, Training
+from hspace_asyrp.training import Fidelity, Plan, Training, Trajectory
 from hspace_asyrp.unedited import Unedited, unedited
 from hspace_asyrp.window import t_edit_from_share
 from hspace_clip.texts import prompt_vector, text_direction
@@ -59,6 +59,7 @@ def build(
     effect: float = 1.0,
     fidelity: Fidelity = "paper",
     precision: Precision = "auto",
+    trajectory: Trajectory = "edited",
     head_config: Mapping[str, Any] | None = None,
 ) -> AsyrpFinder:
     """The finder; `head_config` holds the settings of the head.
@@ -68,15 +69,20 @@ def build(
     Raises UsageError for a value out of its range.
     """
     require_known(list(head_config or {}), "heads", head, plugins().find("heads", head).load())
-    for name, value, kinds in (("fidelity", fidelity, Fidelity), ("precision", precision, Precision)):
-        if value not in get_args(kinds):
-            raise UsageError(f"{name} must be {' or '.join(get_args(kinds))}; {value!r} was given")
+    _one_of("fidelity", fidelity, Fidelity)
+    _one_of("precision", precision, Precision)
+    _one_of("trajectory", trajectory, Trajectory)
+    if (fidelity, trajectory) == ("official", "unedited"):
+        raise UsageError("fidelity=official walks along the edited trajectory; leave trajectory=unedited away")
     rate = rate if rate is not None else (0.5 if fidelity == "official" else 2e-3)
     for name, number in (("epochs", epochs), ("batch", batch), ("rate", rate)):
         if not number > 0:
             raise UsageError(f"{name} must be more than 0; {number} was given")
     terms = Terms(clip, recon, 0.0 if fidelity == "official" else effect)
-    plan = Plan(epochs=epochs, batch=batch, rate=rate, terms=terms, fidelity=fidelity, precision=precision)
+    plan = Plan(
+        epochs=epochs, batch=batch, rate=rate, terms=terms, fidelity=fidelity, precision=precision,
+        trajectory=trajectory,
+    )  # fmt: skip
     return AsyrpFinder(plan, head, dict(head_config or {}), t_edit, t_boost)
 
 
@@ -107,7 +113,10 @@ class AsyrpFinder(Finder):
         processes = Processes.joined(task.x_T.device)
         bf16 = in_bf16(self.plan.precision, task.x_T.device)
         network, encoder = (BackboneInBf16(backbone), EncoderInBf16(task.encoder)) if bf16 else (backbone, task.encoder)
-        whole = unedited(network, encoder, task.x_T, pairs, self.plan.batch, lambda done, total: None, processes)
+        keep_x_t = self.plan.trajectory == "unedited"
+        whole = unedited(
+            network, encoder, task.x_T, pairs, self.plan.batch, lambda done, total: None, processes, keep_x_t
+        )
         t_edit = self._t_edit(whole, cosine)
         goal = Goal(delta_T, WIDTHS * whole.spread(delta_T), cosine)
         window = whole.above(t_edit)
@@ -183,6 +192,11 @@ class AsyrpFinder(Finder):
         plan = asdict(self.plan)
         del plan["seed"]
         return {**plan.pop("terms"), **plan, "head": self.head, **self.head_config, "t_edit": self.t_edit}
+
+
+def _one_of(name: str, value: str, known: Any) -> None:
+    if value not in get_args(known):
+        raise UsageError(f"{name} must be {' or '.join(get_args(known))}; {value!r} was given")
 
 
 def _cosine(task: Task, source: str, target: str) -> float:

@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from hashlib import sha256
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +72,8 @@ def _save(training: Training, folder: Path, losses: list[float]) -> None:
 
 
 def _show(training: Training, folder: Path, losses: list[float]) -> None:
-    seen = [sum(len(batch) for batch in training.batches[: index + 1]) for index in range(len(losses))]
-    lines = [{"images": float(n), "loss": loss} for n, loss in zip(seen, losses, strict=True)]
+    seen = accumulate(len(batch) / training.places for batch in training.batches)
+    lines = [{"images": round(n, 3), "loss": loss} for n, loss in zip(seen, losses, strict=True)]
     write_bytes(folder / "log.jsonl", "".join(json.dumps(line) + "\n" for line in lines).encode())
     draw_losses(lines, folder / "loss.png")
 
