@@ -40,6 +40,7 @@ def discover(
         str | None, typer.Option(help="What reads the prompts, from list-encoders [default: the backbone's].")
     ] = None,
     head: Annotated[str | None, typer.Option(help="The head to train, from list-heads.")] = None,
+    init: Annotated[str | None, typer.Option(help="A direction of this backbone whose head to start from.")] = None,
     weights: Weights = None,
     offline: Offline = False,
     bind: Bind = None,
@@ -69,7 +70,7 @@ def discover(
 
     prompts = _prompts(source, target)
     chosen = _finder(unsupervised, finder, prompts)
-    config = _config(chosen, settings or [], head)
+    config = _config(chosen, settings or [], head=head, init=init)
     config |= {key: value for key, value in (("k", k), ("at", at)) if value is not None}
     if prompts is not None:
         encoder = encoder or backbone_encoder(backbone or default_backbone())
@@ -120,13 +121,14 @@ def _prompts(source: str | None, target: str | None) -> tuple[str, str] | None:
     return str(source), str(target)
 
 
-def _config(finder: str, settings: list[str], head: str | None) -> dict[str, Any]:
-    """The finder's settings, and under `head_config` those that begin with `head.`, read by the head's own types."""
+def _config(finder: str, settings: list[str], **options: str | None) -> dict[str, Any]:
+    """The finder's settings, options among them; under `head_config` those that begin with `head.`, for the head."""
     from hspace.settings import parse_settings, setting
 
     own = [pair for pair in settings if not pair.startswith("head.")]
     of_head = [pair.removeprefix("head.") for pair in settings if pair.startswith("head.")]
-    config = parse_settings([*own, *([f"head={head}"] if head else [])], "finders", finder)
+    given = [f"{key}={value}" for key, value in options.items() if value is not None]
+    config = parse_settings([*own, *given], "finders", finder)
     if of_head:
         trained = str(config.get("head", setting("finders", finder, "head")))
         config["head_config"] = parse_settings(of_head, "heads", trained)

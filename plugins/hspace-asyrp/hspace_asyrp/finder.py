@@ -15,6 +15,7 @@ from hspace import Backbone, Direction, Finder, Head, Task
 from hspace.building import build_head
 from hspace.errors import UsageError
 from hspace.fingerprint import probe
+from hspace.loading import load_direction
 from hspace.meta import Measurement, Provenance, Scope, Strength
 from hspace.plugins import plugins
 from hspace.processes import is_main
@@ -29,6 +30,7 @@ from hspace_asyrp.processes import Processes
 from hspace_asyrp.running import run
 from hspace_asyrp.scrambled import Scrambled
 from hspace_asyrp.training import Fidelity, Plan, Training, Trajectory
+from hspace_asyrp.transfer import transferred
 from hspace_asyrp.unedited import Unedited, unedited
 from hspace_asyrp.window import t_edit_from_share
 from hspace_clip.texts import prompt_vector, text_direction
@@ -60,13 +62,15 @@ def build(
     fidelity: Fidelity = "paper",
     precision: Precision = "auto",
     trajectory: Trajectory = "edited",
+    init: str | None = None,
     head_config: Mapping[str, Any] | None = None,
 ) -> AsyrpFinder:
     """The finder; `head_config` holds the settings of the head.
 
     `clip`, `recon` and `effect` weigh the loss; `t_edit` is estimated where it is not given; `fidelity` "official" does
     what the released code does; `precision` "bf16" is that of the networks in training, "auto" on a GPU.
-    Raises UsageError for a value out of its range.
+    `init` is a direction whose head to start from. Raises UsageError for a value out of its range, NotFoundError for an
+    unknown direction.
     """
     require_known(list(head_config or {}), "heads", head, plugins().find("heads", head).load())
     _one_of("fidelity", fidelity, Fidelity)
@@ -83,7 +87,8 @@ def build(
         epochs=epochs, batch=batch, rate=rate, terms=terms, fidelity=fidelity, precision=precision,
         trajectory=trajectory,
     )  # fmt: skip
-    return AsyrpFinder(plan, head, dict(head_config or {}), t_edit, t_boost)
+    start = load_direction(init) if init else None
+    return AsyrpFinder(plan, head, dict(head_config or {}), t_edit, t_boost, start)
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,7 @@ class AsyrpFinder(Finder):
     head_config: dict[str, Any] = field(default_factory=dict)
     t_edit: int | None = None
     t_boost: int | None = None
+    init: Direction | None = None
 
     def find(self, backbone: Backbone, task: Task) -> Iterator[Direction]:
         """One direction, of several processes from the main one. Raises InertError when it does nothing.
@@ -120,11 +126,10 @@ class AsyrpFinder(Finder):
         t_edit = self._t_edit(whole, cosine)
         goal = Goal(delta_T, WIDTHS * whole.spread(delta_T), cosine)
         window = whole.above(t_edit)
-        config = self._head_config(window.timesteps, task.seed)
-        head = build_head(backbone, self.head, config, None)
+        head, config = self._start(backbone, window.timesteps, task.seed)
         plan = replace(self.plan, seed=task.seed)
         training = Training(network, encoder, head, task.x_T, window, goal, plan, processes)
-        run(training, task, self._describe(), report)
+        run(training, task, self._describe(), report, self._saving(training, backbone))
         if not is_main():
             return
         head.eval().requires_grad_(False)
@@ -182,16 +187,33 @@ class AsyrpFinder(Finder):
             raise UsageError(f"t_edit must be from 0 to {max(whole.timesteps)}; {self.t_edit} was given")
         return self.t_edit
 
-    def _head_config(self, timesteps: list[int], seed: int) -> dict[str, Any]:
-        """What the head is built with: what was asked for, and the window and the seed where it takes them."""
+    def _start(self, backbone: Backbone, timesteps: list[int], seed: int) -> tuple[Head, dict[str, Any]]:
+        """The head to train and its config: what was asked for, and the window and the seed where it takes them."""
         takes = inspect.signature(plugins().find("heads", self.head).load()).parameters
         offered = {"timesteps": sorted(timesteps), "seed": seed}
-        return {**{name: value for name, value in offered.items() if name in takes}, **self.head_config}
+        offered = {name: value for name, value in offered.items() if name in takes}
+        if self.init is not None:
+            return transferred(self.init, backbone, self.head, self.head_config, offered)
+        config = {**offered, **self.head_config}
+        return build_head(backbone, self.head, config, None), config
+
+    def _saving(self, training: Training, backbone: Backbone) -> dict[str, Any]:
+        """What the start from another direction is worth: the loss of the first batch with it, and without."""
+        if self.init is None:
+            return {}
+        seed, timesteps = training.plan.seed, training.window.timesteps
+        fresh, _ = replace(self, init=None)._start(backbone, timesteps, seed)
+        return {
+            "loss": training.loss_of(training.head),
+            "loss_without_init": training.loss_of(fresh),
+            "init": self.init.id,
+        }
 
     def _describe(self) -> dict[str, Any]:
         plan = asdict(self.plan)
         del plan["seed"]
-        return {**plan.pop("terms"), **plan, "head": self.head, **self.head_config, "t_edit": self.t_edit}
+        start = {} if self.init is None else {"init": self.init.id}
+        return {**plan.pop("terms"), **plan, "head": self.head, **self.head_config, "t_edit": self.t_edit, **start}
 
 
 def _one_of(name: str, value: str, known: Any) -> None:

@@ -32,11 +32,17 @@ from hspace_asyrp.training import Training
 SAVE_EVERY = 20.0
 
 
-def run(training: Training, task: Task, config: Mapping[str, Any], report: Callable[[int, int], None]) -> None:
+def run(
+    training: Training,
+    task: Task,
+    config: Mapping[str, Any],
+    report: Callable[[int, int], None],
+    start: Mapping[str, Any],
+) -> None:
     """Trains to the end, from the last checkpoint of the same training where there is one.
 
     What there is to show, `loss.png` and `log.jsonl`, goes to the task's folder. The checkpoint is dropped at the end.
-    Of several processes the main one writes.
+    Of several processes the main one writes. `start`, where there is anything to say of it, is the log's first line.
     """
     folder = cache_folder() / "training" / _key(training, task, config)
     losses = _restore(training, folder)
@@ -50,7 +56,7 @@ def run(training: Training, task: Task, config: Mapping[str, Any], report: Calla
     if not is_main():
         return
     if task.folder is not None:
-        _show(training, task.folder, losses)
+        _show(training, task.folder, losses, start)
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -71,9 +77,10 @@ def _save(training: Training, folder: Path, losses: list[float]) -> None:
     save_checkpoint(folder, Checkpoint(len(losses), tensors, {"losses": losses}))
 
 
-def _show(training: Training, folder: Path, losses: list[float]) -> None:
+def _show(training: Training, folder: Path, losses: list[float], start: Mapping[str, Any]) -> None:
     seen = accumulate(len(batch) / training.places for batch in training.batches)
-    lines = [{"images": round(n, 3), "loss": loss} for n, loss in zip(seen, losses, strict=True)]
+    lines = [{"images": 0.0, **start}] if start else []
+    lines += [{"images": round(n, 3), "loss": loss} for n, loss in zip(seen, losses, strict=True)]
     write_bytes(folder / "log.jsonl", "".join(json.dumps(line) + "\n" for line in lines).encode())
     draw_losses(lines, folder / "loss.png")
 

@@ -101,7 +101,14 @@ class Training:
         for group in self.optimizer.param_groups:
             group["lr"] = self.plan.rate_at(index, self.passes)
         batch, share = self.processes.share(self.batches[index])
-        losses = [self._learn(loss * share) for loss in self._losses(batch)]
+        losses = [self._learn(loss * share) for loss in self._losses(batch, self.head)]
+        return sum(losses) / len(losses)
+
+    @torch.no_grad()
+    def loss_of(self, head: Head) -> float:
+        """The mean loss of the first batch with a head that learns nothing from it: what a start is worth."""
+        batch, share = self.processes.share(self.batches[0])
+        losses = [float(self.processes.sum(loss * share)) for loss in self._losses(batch, head)]
         return sum(losses) / len(losses)
 
     def _learn(self, loss: Tensor) -> float:
@@ -111,11 +118,11 @@ class Training:
         self.optimizer.step()
         return float(self.processes.sum(loss.detach()))
 
-    def _losses(self, batch: Tensor) -> Iterator[Tensor]:
+    def _losses(self, batch: Tensor, head: Head) -> Iterator[Tensor]:
         """The losses of a pass; the head may learn from each before the next is asked for."""
-        return self._walk(batch) if self.plan.trajectory == "edited" else self._scattered(batch)
+        return (self._walk if self.plan.trajectory == "edited" else self._scattered)(batch, head)
 
-    def _walk(self, batch: Tensor) -> Iterator[Tensor]:
+    def _walk(self, batch: Tensor, head: Head) -> Iterator[Tensor]:
         """A timestep costs an encoder pass, a decoder pass without a graph, and a decoder pass with one."""
         x_t = self.x_T[batch]
         for step, (t, t_next) in enumerate(self.window.pairs):
@@ -123,11 +130,11 @@ class Training:
             with torch.no_grad():
                 state = self.backbone.encode_h(x_t, torch.full((len(x_t),), float(t), device=x_t.device))
                 eps = self.backbone.decode_h(state)
-            eps_edit = self.backbone.decode_h(state, self.head(state))
+            eps_edit = self.backbone.decode_h(state, head(state))
             yield self._loss(predict_x0(x_t, eps_edit, a_t), step, batch)
             x_t = ddim_step(x_t, eps, a_t, a_next, eps_edit=eps_edit.detach())
 
-    def _scattered(self, places: Tensor) -> Iterator[Tensor]:
+    def _scattered(self, places: Tensor, head: Head) -> Iterator[Tensor]:
         """A place costs an encoder pass and a decoder pass with a graph: x_t is known without the step before it."""
         assert self.window.x_t is not None
         steps, batch = places // len(self.x_T), places % len(self.x_T)
@@ -136,7 +143,7 @@ class Training:
         a_t = self.backbone.alphas_cumprod[t.long().cpu()].to(x_t).reshape(-1, 1, 1, 1)
         with torch.no_grad():
             state = self.backbone.encode_h(x_t, t)
-        eps_edit = self.backbone.decode_h(state, self.head(state))
+        eps_edit = self.backbone.decode_h(state, head(state))
         P_t = (x_t - (1 - a_t).sqrt() * eps_edit) / a_t.sqrt()
         yield self._loss(P_t, steps, batch)
 
