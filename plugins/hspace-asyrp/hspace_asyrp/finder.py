@@ -15,7 +15,7 @@ from hspace import Backbone, Direction, Finder, Head, Task
 from hspace.building import build_head
 from hspace.errors import UsageError
 from hspace.fingerprint import probe
-from hspace.loading import load_direction
+from hspace.loading import load_direction, load_encoder
 from hspace.meta import Measurement, Provenance, Scope, Strength
 from hspace.plugins import plugins
 from hspace.processes import is_main
@@ -23,6 +23,7 @@ from hspace.sampling import latents
 from hspace.schedule import generation
 from hspace.settings import require_known
 from hspace_asyrp.effect import STEPS, Bench, Effect
+from hspace_asyrp.identity import Identity
 from hspace_asyrp.inert import InertError
 from hspace_asyrp.loss import Goal, Terms
 from hspace_asyrp.precision import BackboneInBf16, EncoderInBf16, Precision, in_bf16
@@ -59,6 +60,9 @@ def build(
     clip: float = 0.8,
     recon: float = 3.0,
     effect: float = 1.0,
+    l1: float = 0.0,
+    identity: float = 0.0,
+    identity_encoder: str | None = None,
     fidelity: Fidelity = "paper",
     precision: Precision = "auto",
     trajectory: Trajectory = "edited",
@@ -67,10 +71,10 @@ def build(
 ) -> AsyrpFinder:
     """The finder; `head_config` holds the settings of the head.
 
-    `clip`, `recon` and `effect` weigh the loss; `t_edit` is estimated where it is not given; `fidelity` "official" does
-    what the released code does; `precision` "bf16" is that of the networks in training, "auto" on a GPU.
-    `init` is a direction whose head to start from. Raises UsageError for a value out of its range, NotFoundError for an
-    unknown direction.
+    `clip`, `recon`, `effect`, `l1` and `identity` weigh the loss; `identity` is that of `identity_encoder`. `t_edit` is
+    estimated where it is not given; `fidelity` "official" does what the released code does; `precision` is that of the
+    networks in training, "auto" bf16 on a GPU; `init` is a direction whose head to start from. Raises UsageError for a
+    value out of its range, NotFoundError for an unknown direction.
     """
     require_known(list(head_config or {}), "heads", head, plugins().find("heads", head).load())
     _one_of("fidelity", fidelity, Fidelity)
@@ -82,13 +86,15 @@ def build(
     for name, number in (("epochs", epochs), ("batch", batch), ("rate", rate)):
         if not number > 0:
             raise UsageError(f"{name} must be more than 0; {number} was given")
-    terms = Terms(clip, recon, 0.0 if fidelity == "official" else effect)
+    if (identity != 0) != (identity_encoder is not None):
+        raise UsageError("identity, a weight, and identity_encoder, a name from 'hspace list-encoders', go together")
+    terms = Terms(clip, recon, 0.0 if fidelity == "official" else effect, l1, identity)
     plan = Plan(
         epochs=epochs, batch=batch, rate=rate, terms=terms, fidelity=fidelity, precision=precision,
         trajectory=trajectory,
     )  # fmt: skip
     start = load_direction(init) if init else None
-    return AsyrpFinder(plan, head, dict(head_config or {}), t_edit, t_boost, start)
+    return AsyrpFinder(plan, head, dict(head_config or {}), t_edit, t_boost, start, identity_encoder)
 
 
 @dataclass(frozen=True)
@@ -104,6 +110,7 @@ class AsyrpFinder(Finder):
     t_edit: int | None = None
     t_boost: int | None = None
     init: Direction | None = None
+    identity_encoder: str | None = None
 
     def find(self, backbone: Backbone, task: Task) -> Iterator[Direction]:
         """One direction, of several processes from the main one. Raises InertError when it does nothing.
@@ -128,7 +135,8 @@ class AsyrpFinder(Finder):
         window = whole.above(t_edit)
         head, config = self._start(backbone, window.timesteps, task.seed)
         plan = replace(self.plan, seed=task.seed)
-        training = Training(network, encoder, head, task.x_T, window, goal, plan, processes)
+        identity = self._identity(window, bf16)
+        training = Training(network, encoder, head, task.x_T, window, goal, plan, processes, identity)
         run(training, task, self._describe(), report, self._saving(training, backbone))
         if not is_main():
             return
@@ -197,6 +205,12 @@ class AsyrpFinder(Finder):
         config = {**offered, **self.head_config}
         return build_head(backbone, self.head, config, None), config
 
+    def _identity(self, window: Unedited, bf16: bool) -> Identity | None:
+        if self.identity_encoder is None:
+            return None
+        encoder = load_encoder(self.identity_encoder, device=window.P_t.device)
+        return Identity(EncoderInBf16(encoder) if bf16 else encoder, window.P_t, self.plan.batch)
+
     def _saving(self, training: Training, backbone: Backbone) -> dict[str, Any]:
         """What the start from another direction is worth: the loss of the first batch with it, and without."""
         if self.init is None:
@@ -212,8 +226,9 @@ class AsyrpFinder(Finder):
     def _describe(self) -> dict[str, Any]:
         plan = asdict(self.plan)
         del plan["seed"]
-        start = {} if self.init is None else {"init": self.init.id}
-        return {**plan.pop("terms"), **plan, "head": self.head, **self.head_config, "t_edit": self.t_edit, **start}
+        told = {"head": self.head, **self.head_config, "t_edit": self.t_edit}
+        more = {"init": self.init and self.init.id, "identity_encoder": self.identity_encoder}
+        return {**plan.pop("terms"), **plan, **told, **{name: value for name, value in more.items() if value}}
 
 
 def _one_of(name: str, value: str, known: Any) -> None:

@@ -92,6 +92,7 @@ def _key(training: Training, task: Task, config: Mapping[str, Any]) -> str:
         "config": dict(config),
         "prompts": task.prompts,
         "encoder": task.encoder.digest,
+        "identity": None if training.identity is None else training.identity.encoder.digest,
         "fingerprint": probe(training.backbone).fingerprint,
         "timesteps": training.window.timesteps,
         "seed": task.seed,

@@ -13,6 +13,7 @@ from torch import Tensor
 from hspace import Backbone, Encoder, Head
 from hspace.sampling import ddim_step, predict_x0
 from hspace.schedule import alpha_at
+from hspace_asyrp.identity import Identity
 from hspace_asyrp.loss import Goal, Terms, asyrp_loss, official_loss
 from hspace_asyrp.precision import Precision
 from hspace_asyrp.processes import Processes
@@ -77,10 +78,11 @@ class Training:
         goal: Goal,
         plan: Plan,
         processes: Processes = Processes(),  # noqa: B008 - it is frozen
+        identity: Identity | None = None,
     ) -> None:
         self.backbone, self.encoder, self.head = backbone, encoder, head.train().requires_grad_(True)
         self.x_T, self.window, self.goal, self.plan = x_T, window, goal, plan
-        self.processes = processes
+        self.processes, self.identity = processes, identity
         self.optimizer = plan.optimizer(self.head)
         self.places = len(window.timesteps) if plan.trajectory == "unedited" else 1
         self.batches = [batch for epoch in range(plan.epochs) for batch in plan.order(self.places * len(x_T), epoch)]
@@ -152,4 +154,7 @@ class Training:
         pixels = (image - self.window.P_t[step, batch]).abs().mean(dim=(1, 2, 3))
         official = self.plan.fidelity == "official"
         reference = self.window.final[batch] if official else self.window.embeddings[step, batch]
-        return self.criterion(self.encoder.images(image), reference, pixels, self.goal, self.plan.terms).mean()
+        loss = self.criterion(self.encoder.images(image), reference, pixels, self.goal, self.plan.terms)
+        if self.identity is not None:
+            loss = loss + self.plan.terms.identity * self.identity.loss(image, step, batch)
+        return loss.mean()

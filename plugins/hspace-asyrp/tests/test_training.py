@@ -1,5 +1,7 @@
 """The loop: what a pass costs, on either trajectory, and where the two agree."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -11,7 +13,8 @@ from hspace.sampling import latents
 from hspace.schedule import generation
 from hspace.testing import PlantedBackbone
 from hspace_asyrp.finder import build
-from hspace_asyrp.loss import Goal
+from hspace_asyrp.identity import Identity
+from hspace_asyrp.loss import Goal, Terms
 from hspace_asyrp.training import Plan, Training, Trajectory
 from hspace_asyrp.unedited import unedited
 
@@ -85,6 +88,28 @@ def test_the_unedited_trajectory_finds_red_too(colours: Colours) -> None:
     figures = {one.name: one.value for one in direction.meta.metrics}
     assert figures["effect"] == pytest.approx(figures["full_effect"], rel=0.05)
     assert direction.meta.provenance.config["trajectory"] == "unedited"
+
+
+def test_identity_pulls_back_what_its_encoder_sees(colours: Colours) -> None:
+    """Here it sees the same colours as the loss, so that it works against the whole edit."""
+    one = training(PlantedBackbone(), colours, "edited", batch=N)
+    held = Training(
+        one.backbone, colours, one.head, one.x_T, one.window, one.goal, replace(one.plan, terms=Terms(identity=2.0)),
+        identity=Identity(colours, one.window.P_t, 4),
+    )  # fmt: skip
+    assert held.loss_of(one.head) == pytest.approx(one.loss_of(one.head), abs=1e-5)
+    torch.nn.init.normal_(one.head.vectors, std=0.01)
+    changed = one.window.P_t[0] + 0.3
+    away = 1 - (colours.images(changed) * colours.images(one.window.P_t[0])).sum(dim=1)
+    assert held.identity is not None
+    torch.testing.assert_close(held.identity.loss(changed, 0, torch.arange(N)), away)
+    assert held.loss_of(one.head) > one.loss_of(one.head)
+
+
+@pytest.mark.parametrize("settings", [{"identity": 0.5}, {"identity_encoder": "toyclip"}])
+def test_identity_has_a_weight_and_an_encoder(settings: dict[str, object]) -> None:
+    with pytest.raises(UsageError, match="identity, a weight, and identity_encoder"):
+        build(**settings)
 
 
 def test_the_released_code_knows_no_other_trajectory() -> None:
