@@ -32,7 +32,7 @@ from hspace_asyrp.running import run
 from hspace_asyrp.scrambled import Scrambled
 from hspace_asyrp.training import Fidelity, Plan, Training, Trajectory
 from hspace_asyrp.transfer import transferred
-from hspace_asyrp.unedited import Unedited, unedited
+from hspace_asyrp.unedited import Unedited, pictures, unedited
 from hspace_asyrp.window import t_edit_from_share
 from hspace_clip.texts import prompt_vector, text_direction
 
@@ -66,6 +66,8 @@ def build(
     fidelity: Fidelity = "paper",
     precision: Precision = "auto",
     trajectory: Trajectory = "edited",
+    decay: float | None = None,
+    decay_every: int | None = None,
     init: str | None = None,
     head_config: Mapping[str, Any] | None = None,
 ) -> AsyrpFinder:
@@ -83,7 +85,11 @@ def build(
     if (fidelity, trajectory) == ("official", "unedited"):
         raise UsageError("fidelity=official walks along the edited trajectory; leave trajectory=unedited away")
     rate = rate if rate is not None else (0.5 if fidelity == "official" else 2e-3)
-    for name, number in (("epochs", epochs), ("batch", batch), ("rate", rate)):
+    if fidelity == "paper" and (decay, decay_every) != (None, None):
+        raise UsageError("decay and decay_every are those of fidelity=official; the paper's rate falls along a cosine")
+    decay, decay_every = 0.9 if decay is None else decay, 20 if decay_every is None else decay_every
+    positive = {"epochs": epochs, "batch": batch, "rate": rate, "decay": decay, "decay_every": decay_every}
+    for name, number in positive.items():
         if not number > 0:
             raise UsageError(f"{name} must be more than 0; {number} was given")
     if (identity != 0) != (identity_encoder is not None):
@@ -91,7 +97,7 @@ def build(
     terms = Terms(clip, recon, 0.0 if fidelity == "official" else effect, l1, identity)
     plan = Plan(
         epochs=epochs, batch=batch, rate=rate, terms=terms, fidelity=fidelity, precision=precision,
-        trajectory=trajectory,
+        trajectory=trajectory, decay=decay, decay_every=decay_every,
     )  # fmt: skip
     start = load_direction(init) if init else None
     return AsyrpFinder(plan, head, dict(head_config or {}), t_edit, t_boost, start, identity_encoder)
@@ -133,6 +139,8 @@ class AsyrpFinder(Finder):
         t_edit = self._t_edit(whole, cosine)
         goal = Goal(delta_T, WIDTHS * whole.spread(delta_T), cosine)
         window = whole.above(t_edit)
+        if self.plan.fidelity == "official" and task.x_0 is not None:
+            window = replace(window, final=pictures(network, encoder, task.x_0, self.plan.batch))
         head, config = self._start(backbone, window.timesteps, task.seed)
         plan = replace(self.plan, seed=task.seed)
         identity = self._identity(window, bf16)

@@ -28,7 +28,8 @@ class Plan:
     """How a head is trained: how often each picture is seen, how many at once, and how the optimizer walks.
 
     `fidelity` "paper" compares with P_t of the unedited trajectory and walks with Adam, whose rate falls along a half
-    cosine; "official" does what the released code does: x_0 as the reference, -log((1 + cos) / 2), and SGD.
+    cosine; "official" does what the released code does: x_0 as the reference, -log((1 + cos) / 2), and SGD, whose rate
+    is multiplied by `decay` every `decay_every` epochs.
     `trajectory` is where x_t comes from: the paper walks a batch along the edited one; on the unedited one, which is
     known, a batch is of pictures at any timesteps.
     """
@@ -41,6 +42,8 @@ class Plan:
     fidelity: Fidelity = "paper"
     precision: Precision = "auto"
     trajectory: Trajectory = "edited"
+    decay: float = 0.9
+    decay_every: int = 20
 
     def order(self, n: int, epoch: int) -> list[Tensor]:
         """The batches of an epoch: all n pictures, shuffled by the seed and the epoch alone."""
@@ -57,7 +60,9 @@ class Plan:
 
     def rate_at(self, done: int, total: int) -> float:
         """The learning rate when `done` of `total` passes over a batch are behind it."""
-        return self.rate if self.fidelity == "official" else self.rate * 0.5 * (1 + math.cos(math.pi * done / total))
+        if self.fidelity == "official":
+            return self.rate * self.decay ** (done * self.epochs // total // self.decay_every)
+        return self.rate * 0.5 * (1 + math.cos(math.pi * done / total))
 
 
 class Training:

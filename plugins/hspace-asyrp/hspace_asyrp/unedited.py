@@ -76,6 +76,12 @@ def unedited(
     return Unedited(tuple(pairs), P_t, embeddings, final[0], *x_t)
 
 
+@torch.no_grad()
+def pictures(backbone: Backbone, encoder: Encoder, x_0: Tensor, batch: int) -> Tensor:
+    """What the encoder says of pictures x_0 (N, C, H, W): (N, D)."""
+    return torch.cat([encoder.images(backbone.x0_to_image(some)) for some in torch.split(x_0, batch)])
+
+
 def _walk(backbone: Backbone, encoder: Encoder, x_t: Tensor, pairs: Sequence[Pair]) -> tuple[Tensor, ...]:
     pictures, embeddings, walked = [], [], []
     for t, t_next in pairs:
