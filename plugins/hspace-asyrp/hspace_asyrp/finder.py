@@ -30,6 +30,7 @@ from hspace_asyrp.precision import BackboneInBf16, EncoderInBf16, Precision, in_
 from hspace_asyrp.processes import Processes
 from hspace_asyrp.running import run
 from hspace_asyrp.scrambled import Scrambled
+from hspace_asyrp.trackers import require_tracker
 from hspace_asyrp.training import Fidelity, Plan, Training, Trajectory
 from hspace_asyrp.transfer import transferred
 from hspace_asyrp.unedited import Unedited, pictures, unedited
@@ -69,14 +70,16 @@ def build(
     decay: float | None = None,
     decay_every: int | None = None,
     init: str | None = None,
+    tracker: str | None = None,
     head_config: Mapping[str, Any] | None = None,
 ) -> AsyrpFinder:
     """The finder; `head_config` holds the settings of the head.
 
     `clip`, `recon`, `effect`, `l1` and `identity` weigh the loss; `identity` is that of `identity_encoder`. `t_edit` is
     estimated where it is not given; `fidelity` "official" does what the released code does; `precision` is that of the
-    networks in training, "auto" bf16 on a GPU; `init` is a direction whose head to start from. Raises UsageError for a
-    value out of its range, NotFoundError for an unknown direction.
+    networks in training, "auto" bf16 on a GPU; `init` is a direction whose head to start from; `tracker` is told of the
+    losses. Raises UsageError for a value out of its range or a tracker that is not installed, NotFoundError for a
+    direction that is not there.
     """
     require_known(list(head_config or {}), "heads", head, plugins().find("heads", head).load())
     _one_of("fidelity", fidelity, Fidelity)
@@ -99,8 +102,10 @@ def build(
         epochs=epochs, batch=batch, rate=rate, terms=terms, fidelity=fidelity, precision=precision,
         trajectory=trajectory, decay=decay, decay_every=decay_every,
     )  # fmt: skip
+    if tracker is not None:
+        require_tracker(tracker)
     start = load_direction(init) if init else None
-    return AsyrpFinder(plan, head, dict(head_config or {}), t_edit, t_boost, start, identity_encoder)
+    return AsyrpFinder(plan, head, dict(head_config or {}), t_edit, t_boost, start, identity_encoder, tracker)
 
 
 @dataclass(frozen=True)
@@ -117,6 +122,7 @@ class AsyrpFinder(Finder):
     t_boost: int | None = None
     init: Direction | None = None
     identity_encoder: str | None = None
+    tracker: str | None = None
 
     def find(self, backbone: Backbone, task: Task) -> Iterator[Direction]:
         """One direction, of several processes from the main one. Raises InertError when it does nothing.
@@ -145,7 +151,7 @@ class AsyrpFinder(Finder):
         plan = replace(self.plan, seed=task.seed)
         identity = self._identity(window, bf16)
         training = Training(network, encoder, head, task.x_T, window, goal, plan, processes, identity)
-        run(training, task, self._describe(), report, self._saving(training, backbone))
+        run(training, task, self._describe(), report, self._saving(training, backbone), self.tracker)
         if not is_main():
             return
         head.eval().requires_grad_(False)

@@ -27,6 +27,7 @@ from hspace.fingerprint import probe
 from hspace.plots import draw_losses
 from hspace.processes import is_main
 from hspace.storage import cache_folder, write_bytes
+from hspace_asyrp.trackers import tracking
 from hspace_asyrp.training import Training
 
 SAVE_EVERY = 20.0
@@ -38,21 +39,27 @@ def run(
     config: Mapping[str, Any],
     report: Callable[[int, int], None],
     start: Mapping[str, Any],
+    tracker: str | None = None,
 ) -> None:
     """Trains to the end, from the last checkpoint of the same training where there is one.
 
     What there is to show, `loss.png` and `log.jsonl`, goes to the task's folder. The checkpoint is dropped at the end.
     Of several processes the main one writes. `start`, where there is anything to say of it, is the log's first line.
+    A tracker is told of all passes, those before a kill among them.
     """
     folder = cache_folder() / "training" / _key(training, task, config)
     losses = _restore(training, folder)
     saved_at = time.monotonic()
-    for index in range(len(losses), training.passes):
-        losses.append(training.run_pass(index))
-        report(index + 1, training.passes)
-        if is_main() and time.monotonic() - saved_at > SAVE_EVERY:
-            _save(training, folder, losses)
-            saved_at = time.monotonic()
+    with tracking(tracker, config, task.folder or Path(), task.x_T.device.type == "cpu") as track:
+        for index, loss in enumerate(losses):
+            track(loss, index + 1)
+        for index in range(len(losses), training.passes):
+            losses.append(training.run_pass(index))
+            report(index + 1, training.passes)
+            track(losses[-1], index + 1)
+            if is_main() and time.monotonic() - saved_at > SAVE_EVERY:
+                _save(training, folder, losses)
+                saved_at = time.monotonic()
     if not is_main():
         return
     if task.folder is not None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hspace import Backbone, Direction
+from hspace import Backbone, Direction, registry
 from hspace.errors import RefusedError, UsageError
 from hspace.sampling import edit, latents, sample
 from hspace.testing import PlantedBackbone
@@ -91,7 +91,7 @@ def test_a_setting_out_of_its_range_is_told(config: dict[str, object]) -> None:
 
 
 KILLED = """
-import os, signal, sys
+import json, os, signal, sys
 sys.path.insert(0, sys.argv[1])
 import torch
 torch.set_num_threads(1)
@@ -102,24 +102,27 @@ from hspace_asyrp.training import Training
 running.SAVE_EVERY = 0.0
 walk = Training.run_pass
 Training.run_pass = lambda self, index: os.kill(os.getpid(), signal.SIGKILL) if index == 3 else walk(self, index)
-found(Colours(), epochs=4)
+found(Colours(), epochs=4, **json.loads(sys.argv[2]))
 """
 
 
+@pytest.mark.parametrize("settings", [{}, {"trajectory": "unedited", "init": "planted/red.asyrp"}], ids=["", "others"])
 def test_a_training_killed_with_9_goes_on_with_the_same_bits(
-    colours: Colours, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    colours: Colours, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str]
 ) -> None:
+    import json
     import signal
     import subprocess
     import sys
 
     monkeypatch.setenv("HSPACE_CACHE", str(tmp_path / "cache"))
-    whole = found(colours, epochs=4)[1]
+    registry.add(found(colours, epochs=1)[1])  # what `init` names
+    whole = found(colours, epochs=4, **settings)[1]
     here = str(Path(__file__).parent)
-    killed = subprocess.run([sys.executable, "-c", KILLED, here], check=False)
+    killed = subprocess.run([sys.executable, "-c", KILLED, here, json.dumps(settings)], check=False)
     assert killed.returncode == -signal.SIGKILL
     assert list((tmp_path / "cache" / "training").rglob("checkpoint.safetensors"))
-    resumed = found(colours, epochs=4)[1]
+    resumed = found(colours, epochs=4, **settings)[1]
     assert all(torch.equal(whole.weights[name], resumed.weights[name]) for name in whole.weights)
     assert not list((tmp_path / "cache" / "training").rglob("checkpoint.safetensors"))
 
