@@ -23,6 +23,7 @@ from hspace.finder import Finder, Task
 from hspace.images import contact_sheet, load_image, save_picture, to_picture
 from hspace.loading import default_backbone, load_backbone, load_encoder
 from hspace.plugins import plugins
+from hspace.processes import is_main
 from hspace.sampling import edit, invert, latents, sample
 
 UNSUPERVISED = "jacobian-svd"
@@ -36,7 +37,10 @@ PREVIEW = "preview.png"
 
 @dataclass(frozen=True)
 class Discovery:
-    """What `discover` found: the directions as stored, their folders, the sheet, and the seconds it took."""
+    """What `discover` found: the directions as stored, their folders, the sheet, and the seconds it took.
+
+    Of several processes the main one stores and draws; the others have found nothing, and their sheet is the folder.
+    """
 
     directions: list[Direction]
     folders: list[Path]
@@ -93,9 +97,13 @@ def discover(
     task = with_latents(task, backbone, images, samples, stage("inverting"))
     directions, folders = [], []
     for index, direction in enumerate(one.find(backbone, task)):
+        if not is_main():
+            continue
         entry = registry.add(_signed(direction, f"{name}-{index}" if name and index else name))
         directions.append(Direction.load(entry.folder))
         folders.append(entry.folder)
+    if not is_main():
+        return Discovery([], [], out, time.perf_counter() - started)
     if not directions:
         raise HspaceError(f"finder {finder!r} found no direction; try another --seed, or other pictures")
     sheet = draw_sheet(backbone, directions, sheet_latents(task, backbone), stage("drawing"))

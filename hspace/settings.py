@@ -1,7 +1,7 @@
 """The settings of what a card names: which there are, and `key=value` pairs read by the types that they have."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from hspace.cards import SINGULAR
@@ -28,6 +28,24 @@ def parse_settings(pairs: Sequence[str], kind: str, name: str) -> dict[str, Any]
         require_known([key], kind, name, build)
         config[key] = _value(key, text, parameters[key].annotation if key in parameters else Any)
     return config
+
+
+def check_settings(config: Mapping[str, Any], kind: str, name: str, where: str) -> None:
+    """Raises UsageError, naming `where` it stands, for a setting that the card's `build` does not take as it is.
+
+    Raises NotFoundError for an unknown name.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    build = plugins().find(kind, name).load()
+    parameters = inspect.signature(build, eval_str=True).parameters
+    require_known(list(config), kind, name, build)
+    for key, value in config.items():
+        adapter: TypeAdapter[Any] = TypeAdapter(parameters[key].annotation if key in parameters else Any)
+        try:
+            adapter.validate_python(value, strict=True)
+        except ValidationError as error:
+            raise UsageError(f"{where}: {key}: {error.errors()[0]['msg'].lower()}; it is {value!r}") from error
 
 
 def setting(kind: str, name: str, key: str) -> Any:

@@ -20,6 +20,7 @@ from hspace.cli import (
 )
 from hspace.errors import HspaceError
 from hspace.plugins import plugins
+from hspace.processes import is_main
 
 HELP = "Find, see, store and apply semantic directions in the h-space of frozen diffusion models."
 
@@ -47,5 +48,6 @@ def main() -> None:
 
 
 def _fail(message: str, exit_code: int) -> int:
-    sys.stderr.write(f"error: {message}\n")
+    if is_main() or exit_code == 1:  # a mistake of the user's is one in every process, and told once
+        sys.stderr.write(f"error: {message}\n")
     return exit_code

@@ -79,14 +79,18 @@ def load_bound(
 
 
 def pick_device(name: str) -> str:
-    """The torch device that a --device option means. Raises UsageError when it is not there."""
+    """The torch device that a --device option means, to each of several processes its own.
+
+    Raises UsageError when it is not there.
+    """
     import torch
 
     from hspace.errors import UsageError
+    from hspace.processes import own_device
 
     there = [kind for kind, on in (("cuda", torch.cuda.is_available()), ("mps", torch.mps.is_available())) if on]
     if name == "auto":
-        return [*there, "cpu"][0]
+        return own_device([*there, "cpu"][0])
     if name.partition(":")[0] not in (*there, "cpu"):
         raise UsageError(f"device {name!r} is not there; this machine has {', '.join(['cpu', *there])}")
-    return name
+    return own_device(name)

@@ -152,7 +152,7 @@ def test_a_plugin_that_raises_at_import_is_reported_and_the_rest_works(tmp_path:
     plugin = tmp_path / "broken.py"
     plugin.write_text("raise RuntimeError('boom')")
     environment = {**os.environ, "HSPACE_PLUGINS": str(plugin)}
-    hspace = [sys.executable, "-m", "hspace.cli"]
+    hspace = [sys.executable, "-m", "hspace"]
     listed = subprocess.run([*hspace, "plugins", "--json"], env=environment, capture_output=True, text=True)
     (report,) = [one for one in json.loads(listed.stdout)["plugins"] if one["name"] == "broken"]
     assert report["status"] == "broken"

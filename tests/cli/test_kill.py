@@ -15,7 +15,7 @@ from hspace.direction import Direction
 
 from .conftest import BACKBONE, Cli
 
-HSPACE = [sys.executable, "-m", "hspace.cli"]
+HSPACE = [sys.executable, "-m", "hspace"]
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is a Unix signal")
 
 

@@ -22,7 +22,7 @@ def test_a_list_can_be_of_one_kind(cli: Cli) -> None:
 def test_a_recipe_is_shown_in_full(cli: Cli) -> None:
     assert 'prompts = ["face", "smiling face"]' in cli("recipes", "show", "smiling").out
     answer = cli("recipes", "show", "smiling", "--json").json
-    assert answer["recipe"]["t_edit"] == 513
+    assert answer["recipe"]["settings"]["t_edit"] == 513
     assert Path(answer["path"]).name == "smiling.toml"
 
 

@@ -18,12 +18,15 @@ class Terms:
 
     `clip` that of the directional loss, `recon` that of the mean absolute change of P_t (it is multiplied by the
     cosine of the two prompts, so that a greater change is allowed to cost more pixels), `effect` that of the hinge:
-    the cosine alone is content with an edit that nobody sees.
+    the cosine alone is content with an edit that nobody sees. `l1` weighs the change of P_t whatever the prompts are,
+    and `identity` the change of what another encoder says of it.
     """
 
     clip: float = 0.8
     recon: float = 3.0
     effect: float = 1.0
+    l1: float = 0.0
+    identity: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ def asyrp_loss(edited: Tensor, reference: Tensor, pixels: Tensor, goal: Goal, te
     along = delta_I @ goal.delta_T
     clip = 1 - direction_cosine(delta_I, goal.delta_T)
     short = (1 - along / goal.full).clamp(min=0)
-    return terms.clip * clip + terms.recon * goal.cosine * pixels + terms.effect * short
+    return terms.clip * clip + (terms.recon * goal.cosine + terms.l1) * pixels + terms.effect * short
 
 
 def official_loss(edited: Tensor, original: Tensor, pixels: Tensor, goal: Goal, terms: Terms) -> Tensor:
@@ -63,4 +66,12 @@ def official_loss(edited: Tensor, original: Tensor, pixels: Tensor, goal: Goal, 
     """
     delta_I = edited - original
     cosine = (delta_I @ goal.delta_T) / (delta_I.norm(dim=1) + 1e-7)
-    return -terms.clip * torch.log((1 + cosine) / 2) + terms.recon * goal.cosine * pixels
+    return -terms.clip * torch.log((1 + cosine) / 2) + (terms.recon * goal.cosine + terms.l1) * pixels
+
+
+def identity_loss(edited: Tensor, unedited: Tensor) -> Tensor:
+    """1 - cos (B,) of what an encoder of faces, or any other, says of the edited and the unedited P_t: unit (B, D).
+
+    Source: Kim et al., DiffusionCLIP, with ArcFace for the encoder; Kwon et al., Asyrp, leave it away.
+    """
+    return 1 - (edited * unedited).sum(dim=1)

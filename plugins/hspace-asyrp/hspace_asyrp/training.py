@@ -1,4 +1,4 @@
-"""Training a head along the edited trajectory, one optimizer step a timestep."""
+"""Training a head along the edited trajectory, or at once at many timesteps of the unedited one."""
 
 from __future__ import annotations
 
@@ -13,10 +13,14 @@ from torch import Tensor
 from hspace import Backbone, Encoder, Head
 from hspace.sampling import ddim_step, predict_x0
 from hspace.schedule import alpha_at
+from hspace_asyrp.identity import Identity
 from hspace_asyrp.loss import Goal, Terms, asyrp_loss, official_loss
+from hspace_asyrp.precision import Precision
+from hspace_asyrp.processes import Processes
 from hspace_asyrp.unedited import Unedited
 
 Fidelity = Literal["paper", "official"]
+Trajectory = Literal["edited", "unedited"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,10 @@ class Plan:
     """How a head is trained: how often each picture is seen, how many at once, and how the optimizer walks.
 
     `fidelity` "paper" compares with P_t of the unedited trajectory and walks with Adam, whose rate falls along a half
-    cosine; "official" does what the released code does: x_0 as the reference, -log((1 + cos) / 2), and SGD.
+    cosine; "official" does what the released code does: x_0 as the reference, -log((1 + cos) / 2), and SGD, whose rate
+    is multiplied by `decay` every `decay_every` epochs.
+    `trajectory` is where x_t comes from: the paper walks a batch along the edited one; on the unedited one, which is
+    known, a batch is of pictures at any timesteps.
     """
 
     epochs: int = 4
@@ -33,6 +40,10 @@ class Plan:
     seed: int = 0
     terms: Terms = field(default_factory=Terms)
     fidelity: Fidelity = "paper"
+    precision: Precision = "auto"
+    trajectory: Trajectory = "edited"
+    decay: float = 0.9
+    decay_every: int = 20
 
     def order(self, n: int, epoch: int) -> list[Tensor]:
         """The batches of an epoch: all n pictures, shuffled by the seed and the epoch alone."""
@@ -49,22 +60,37 @@ class Plan:
 
     def rate_at(self, done: int, total: int) -> float:
         """The learning rate when `done` of `total` passes over a batch are behind it."""
-        return self.rate if self.fidelity == "official" else self.rate * 0.5 * (1 + math.cos(math.pi * done / total))
+        if self.fidelity == "official":
+            return self.rate * self.decay ** (done * self.epochs // total // self.decay_every)
+        return self.rate * 0.5 * (1 + math.cos(math.pi * done / total))
 
 
 class Training:
     """A head in training on a frozen backbone; `passes` are walks of one batch through the window.
 
+    On the unedited trajectory there is no walk: a pass is a batch of places, which are pictures at timesteps.
+
     Pass i depends on the weights, the optimizer and i alone, so that a run can stop between two passes and go on.
     """
 
     def __init__(
-        self, backbone: Backbone, encoder: Encoder, head: Head, x_T: Tensor, window: Unedited, goal: Goal, plan: Plan
+        self,
+        backbone: Backbone,
+        encoder: Encoder,
+        head: Head,
+        x_T: Tensor,
+        window: Unedited,
+        goal: Goal,
+        plan: Plan,
+        processes: Processes = Processes(),  # noqa: B008 - it is frozen
+        identity: Identity | None = None,
     ) -> None:
         self.backbone, self.encoder, self.head = backbone, encoder, head.train().requires_grad_(True)
         self.x_T, self.window, self.goal, self.plan = x_T, window, goal, plan
+        self.processes, self.identity = processes, identity
         self.optimizer = plan.optimizer(self.head)
-        self.batches = [batch for epoch in range(plan.epochs) for batch in plan.order(len(x_T), epoch)]
+        self.places = len(window.timesteps) if plan.trajectory == "unedited" else 1
+        self.batches = [batch for epoch in range(plan.epochs) for batch in plan.order(self.places * len(x_T), epoch)]
         self.criterion: Callable[[Tensor, Tensor, Tensor, Goal, Terms], Tensor] = (
             official_loss if plan.fidelity == "official" else asyrp_loss
         )
@@ -77,31 +103,63 @@ class Training:
     def run_pass(self, index: int) -> float:
         """The mean loss of a batch on its way through the window; the head learns at every timestep.
 
-        A timestep costs an encoder pass, a decoder pass without a graph, and a decoder pass with one.
+        Each of the processes walks its share of the batch, and all learn from the mean.
         """
         for group in self.optimizer.param_groups:
             group["lr"] = self.plan.rate_at(index, self.passes)
-        losses = [float(loss) for loss in self._walk(self.batches[index])]
+        batch, share = self.processes.share(self.batches[index])
+        losses = [self._learn(loss * share) for loss in self._losses(batch, self.head)]
         return sum(losses) / len(losses)
 
-    def _walk(self, batch: Tensor) -> Iterator[Tensor]:
+    @torch.no_grad()
+    def loss_of(self, head: Head) -> float:
+        """The mean loss of the first batch with a head that learns nothing from it: what a start is worth."""
+        batch, share = self.processes.share(self.batches[0])
+        losses = [float(self.processes.sum(loss * share)) for loss in self._losses(batch, head)]
+        return sum(losses) / len(losses)
+
+    def _learn(self, loss: Tensor) -> float:
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.processes.sum_gradients(self.head)
+        self.optimizer.step()
+        return float(self.processes.sum(loss.detach()))
+
+    def _losses(self, batch: Tensor, head: Head) -> Iterator[Tensor]:
+        """The losses of a pass; the head may learn from each before the next is asked for."""
+        return (self._walk if self.plan.trajectory == "edited" else self._scattered)(batch, head)
+
+    def _walk(self, batch: Tensor, head: Head) -> Iterator[Tensor]:
+        """A timestep costs an encoder pass, a decoder pass without a graph, and a decoder pass with one."""
         x_t = self.x_T[batch]
         for step, (t, t_next) in enumerate(self.window.pairs):
             a_t, a_next = alpha_at(self.backbone.alphas_cumprod, t), alpha_at(self.backbone.alphas_cumprod, t_next)
             with torch.no_grad():
                 state = self.backbone.encode_h(x_t, torch.full((len(x_t),), float(t), device=x_t.device))
                 eps = self.backbone.decode_h(state)
-            eps_edit = self.backbone.decode_h(state, self.head(state))
-            loss = self._loss(predict_x0(x_t, eps_edit, a_t), step, batch)
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            self.optimizer.step()
-            yield loss.detach()
+            eps_edit = self.backbone.decode_h(state, head(state))
+            yield self._loss(predict_x0(x_t, eps_edit, a_t), step, batch)
             x_t = ddim_step(x_t, eps, a_t, a_next, eps_edit=eps_edit.detach())
 
-    def _loss(self, P_t: Tensor, step: int, batch: Tensor) -> Tensor:
+    def _scattered(self, places: Tensor, head: Head) -> Iterator[Tensor]:
+        """A place costs an encoder pass and a decoder pass with a graph: x_t is known without the step before it."""
+        assert self.window.x_t is not None
+        steps, batch = places // len(self.x_T), places % len(self.x_T)
+        x_t = self.window.x_t[steps, batch]
+        t = torch.tensor(self.window.timesteps, dtype=torch.float32)[steps].to(x_t.device)
+        a_t = self.backbone.alphas_cumprod[t.long().cpu()].to(x_t).reshape(-1, 1, 1, 1)
+        with torch.no_grad():
+            state = self.backbone.encode_h(x_t, t)
+        eps_edit = self.backbone.decode_h(state, head(state))
+        P_t = (x_t - (1 - a_t).sqrt() * eps_edit) / a_t.sqrt()
+        yield self._loss(P_t, steps, batch)
+
+    def _loss(self, P_t: Tensor, step: int | Tensor, batch: Tensor) -> Tensor:
         image = self.backbone.x0_to_image(P_t)
         pixels = (image - self.window.P_t[step, batch]).abs().mean(dim=(1, 2, 3))
         official = self.plan.fidelity == "official"
         reference = self.window.final[batch] if official else self.window.embeddings[step, batch]
-        return self.criterion(self.encoder.images(image), reference, pixels, self.goal, self.plan.terms).mean()
+        loss = self.criterion(self.encoder.images(image), reference, pixels, self.goal, self.plan.terms)
+        if self.identity is not None:
+            loss = loss + self.plan.terms.identity * self.identity.loss(image, step, batch)
+        return loss.mean()

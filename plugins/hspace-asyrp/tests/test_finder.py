@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hspace import Backbone, Direction, State
+from hspace import Backbone, Direction, registry
 from hspace.errors import RefusedError, UsageError
 from hspace.sampling import edit, latents, sample
 from hspace.testing import PlantedBackbone
@@ -17,25 +17,6 @@ from hspace_asyrp.inert import InertError
 from .colours import STEPS, Colours, found, task
 
 pytestmark = pytest.mark.usefixtures("hspace_home")
-
-
-class Counting(Backbone):
-    """The planted backbone; it counts the pictures that each half sees, and the graphs that are kept."""
-
-    def __init__(self) -> None:
-        inner = PlantedBackbone()
-        super().__init__(inner.alphas_cumprod, inner.card)
-        self.inner, self.encoded, self.decoded, self.with_graph = inner, 0, 0, 0
-
-    def encode_h(self, x_t: Tensor, t: Tensor) -> State:
-        self.encoded += len(x_t)
-        return self.inner.encode_h(x_t, t)
-
-    def decode_h(self, state: State, delta_h: Tensor | None = None) -> Tensor:
-        eps = self.inner.decode_h(state, delta_h)
-        self.decoded += len(eps)
-        self.with_graph += len(eps) if eps.requires_grad else 0
-        return eps
 
 
 def redness(backbone: Backbone, direction: Direction, strength: float) -> Tensor:
@@ -109,34 +90,8 @@ def test_a_setting_out_of_its_range_is_told(config: dict[str, object]) -> None:
         build(**config)
 
 
-def test_a_training_step_costs_one_encoder_pass_and_two_decoder_passes_one_of_them_with_a_graph(
-    colours: Colours,
-) -> None:
-    from hspace.building import build_head
-    from hspace.schedule import generation
-    from hspace_asyrp.loss import Goal
-    from hspace_asyrp.training import Plan, Training
-    from hspace_asyrp.unedited import unedited
-
-    backbone = Counting()
-    pairs = generation("asyrp", STEPS, 1000)
-    x_T = latents(backbone, 6, 0)
-    window = unedited(backbone, colours, x_T, pairs, 3, lambda done, total: None).above(500)
-    assert (backbone.encoded, backbone.decoded, backbone.with_graph) == (6 * STEPS, 6 * STEPS, 0)
-    head = build_head(backbone, "table", {"timesteps": sorted(window.timesteps)}, None)
-    goal = Goal(torch.tensor([1.0, 0.0, 0.0, 0.0]), 0.1, 0.9)
-    training = Training(backbone, colours, head, x_T, window, goal, Plan(epochs=1, batch=3))
-    backbone.encoded = backbone.decoded = colours.seen = 0
-    for index in range(training.passes):
-        training.run_pass(index)
-    pairs_seen = 6 * len(window.timesteps)
-    assert (backbone.encoded, backbone.decoded) == (pairs_seen, 2 * pairs_seen)
-    assert backbone.with_graph == pairs_seen
-    assert colours.seen == pairs_seen
-
-
 KILLED = """
-import os, signal, sys
+import json, os, signal, sys
 sys.path.insert(0, sys.argv[1])
 import torch
 torch.set_num_threads(1)
@@ -147,24 +102,27 @@ from hspace_asyrp.training import Training
 running.SAVE_EVERY = 0.0
 walk = Training.run_pass
 Training.run_pass = lambda self, index: os.kill(os.getpid(), signal.SIGKILL) if index == 3 else walk(self, index)
-found(Colours(), epochs=4)
+found(Colours(), epochs=4, **json.loads(sys.argv[2]))
 """
 
 
+@pytest.mark.parametrize("settings", [{}, {"trajectory": "unedited", "init": "planted/red.asyrp"}], ids=["", "others"])
 def test_a_training_killed_with_9_goes_on_with_the_same_bits(
-    colours: Colours, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    colours: Colours, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str]
 ) -> None:
+    import json
     import signal
     import subprocess
     import sys
 
     monkeypatch.setenv("HSPACE_CACHE", str(tmp_path / "cache"))
-    whole = found(colours, epochs=4)[1]
+    registry.add(found(colours, epochs=1)[1])  # what `init` names
+    whole = found(colours, epochs=4, **settings)[1]
     here = str(Path(__file__).parent)
-    killed = subprocess.run([sys.executable, "-c", KILLED, here], check=False)
+    killed = subprocess.run([sys.executable, "-c", KILLED, here, json.dumps(settings)], check=False)
     assert killed.returncode == -signal.SIGKILL
     assert list((tmp_path / "cache" / "training").rglob("checkpoint.safetensors"))
-    resumed = found(colours, epochs=4)[1]
+    resumed = found(colours, epochs=4, **settings)[1]
     assert all(torch.equal(whole.weights[name], resumed.weights[name]) for name in whole.weights)
     assert not list((tmp_path / "cache" / "training").rglob("checkpoint.safetensors"))
 

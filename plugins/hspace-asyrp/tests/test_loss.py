@@ -1,11 +1,12 @@
 """The loss: its values where they are known, and a gradient that stays finite where nothing changed."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
 
-from hspace_asyrp.loss import SOFT, Goal, Terms, asyrp_loss, direction_cosine, official_loss
+from hspace_asyrp.loss import SOFT, Goal, Terms, asyrp_loss, direction_cosine, identity_loss, official_loss
 
 DELTA_T = torch.tensor([1.0, 0.0, 0.0])
 GOAL = Goal(DELTA_T, full=0.5, cosine=0.9)
@@ -36,6 +37,20 @@ def test_changed_pixels_cost_their_weight_times_the_cosine_of_the_prompts() -> N
     with_pixels = asyrp_loss(moved(0.5), REFERENCE, torch.tensor([0.1]), GOAL, Terms())
     without = asyrp_loss(moved(0.5), REFERENCE, NO_PIXELS, GOAL, Terms())
     assert float(with_pixels - without) == pytest.approx(3 * 0.9 * 0.1)
+
+
+@pytest.mark.parametrize("criterion", [asyrp_loss, official_loss])
+def test_l1_costs_changed_pixels_whatever_the_prompts_are(criterion: Callable[..., torch.Tensor]) -> None:
+    pixels, with_l1 = torch.tensor([0.1]), Terms(l1=2.0)
+    more = criterion(moved(0.5), REFERENCE, pixels, GOAL, with_l1) - criterion(
+        moved(0.5), REFERENCE, pixels, GOAL, Terms()
+    )
+    assert float(more) == pytest.approx(2 * 0.1)
+
+
+def test_identity_is_lost_with_the_angle_between_the_embeddings() -> None:
+    one, other = torch.tensor([[1.0, 0.0], [1.0, 0.0]]), torch.tensor([[1.0, 0.0], [0.6, 0.8]])
+    assert identity_loss(one, other).tolist() == pytest.approx([0.0, 0.4])
 
 
 def test_the_gradient_is_finite_and_along_the_text_where_nothing_changed() -> None:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from hspace.direction_recipe import read_direction_recipe
 from hspace.errors import NotFoundError, UsageError
 from hspace_asyrp.curves import curves, t_edit, timesteps
 from hspace_asyrp.official import HOMES, listing
-from hspace_asyrp.recipes import read_direction_recipe
 
 SHARED = Path(__file__).parents[4] / "shared"
 SUMS = SHARED / "official-directions" / "SHA256SUMS"
@@ -78,47 +78,17 @@ def test_every_published_direction_has_a_recipe_that_says_the_same(name: str) ->
     recipe, one = read_direction_recipe(name), listing().directions[name]
     assert recipe.published == f"asyrp-official/{name}"
     assert (recipe.name, recipe.backbone, recipe.prompts) == (name, one.backbone, one.prompts)
-    assert (recipe.t_edit, recipe.t_boost, recipe.steps) == (one.facts.get("t_edit"), one.facts["t_boost"], 40)
-    assert recipe.lambda_clip == one.facts.get("lambda_clip")
-    assert (recipe.learning_rate, recipe.decay_every, recipe.decay) == tuple(
-        one.facts[key] for key in ("learning_rate", "decay_every", "decay")
-    )
-    assert recipe.head_config == {"form": one.facts["form"]}
+    assert recipe.steps == 40
+    names = {
+        "t_edit": "t_edit", "t_boost": "t_boost", "clip": "lambda_clip", "rate": "learning_rate",
+        "decay": "decay", "decay_every": "decay_every",
+    }  # fmt: skip
+    assert {key: recipe.settings.get(key) for key in names} == {key: one.facts.get(at) for key, at in names.items()}
+    assert recipe.settings["head_config"] == {"form": one.facts["form"]}
+    assert recipe.settings["fidelity"] == "official"
 
 
 def test_neanderthal_alone_has_another_clip_weight() -> None:
-    weights = {name: read_direction_recipe(name).lambda_clip for name in TABLE_1}
+    weights = {name: read_direction_recipe(name).settings["clip"] for name in TABLE_1}
     assert {name for name, weight in weights.items() if weight != 0.8} == {"neanderthal"}
     assert weights["neanderthal"] == 1.2
-
-
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ('prompts = ["face", "face"]', "the two prompts are equal, so there is no direction between them"),
-        ('prompts = ["face", ""]', "prompts.1: String should have at least 1 character"),
-        ("decay = 0.5", "decay and decay_every belong together"),
-        ("lambda_l2 = 3.0", "lambda_l2: Extra inputs are not permitted"),
-        ("steps = 0", "steps: Input should be greater than 0"),
-    ],
-)
-def test_a_recipe_that_is_not_sound_says_where(tmp_path: Path, line: str, message: str) -> None:
-    path = tmp_path / "mine.toml"
-    rest = {
-        "kind": '"direction"', "name": '"mine"', "summary": '"mine"', "source": '"me"', "backbone": '"mine"',
-        "prompts": '["face", "smiling face"]', "steps": "40", "optimizer": '"sgd"', "learning_rate": "0.5",
-    }  # fmt: skip
-    rest[line.partition(" = ")[0]] = line.partition(" = ")[2]
-    path.write_text("\n".join(f"{key} = {value}" for key, value in rest.items()))
-    with pytest.raises(UsageError, match=message):
-        read_direction_recipe(str(path))
-
-
-def test_a_recipe_of_another_kind_is_not_a_directions() -> None:
-    with pytest.raises(UsageError, match="is a recipe of a regressor, not of a direction"):
-        read_direction_recipe("toyfaces-regressor")
-
-
-def test_an_unknown_recipe_is_answered_with_the_nearest() -> None:
-    with pytest.raises(NotFoundError, match="no recipe is called 'smilling'; did you mean 'smiling'"):
-        read_direction_recipe("smilling")

@@ -1,5 +1,0 @@
-"""`python -m hspace.cli`."""
-
-from hspace.cli import main
-
-main()
