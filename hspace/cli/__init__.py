@@ -2,11 +2,15 @@
 
 import os
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
 
 import typer
 
 from hspace.cli import discover, doctor, edit, generate, imports, listing, recipes, show, verify
-from hspace.errors import HspaceError
+from hspace.errors import HspaceError, HspaceWarning
 from hspace.plugins import plugins
 
 HELP = "Find, see, store and apply semantic directions in the h-space of frozen diffusion models."
@@ -25,13 +29,38 @@ def main() -> None:
     """Runs the command line; a user's mistake is one line on stderr and an exit code, never a traceback."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin for one another starve on a shared machine
     try:
-        app()()
+        with _warnings_in_one_line():
+            app()()
     except HspaceError as error:
         sys.exit(_fail(str(error), error.exit_code))
     except RuntimeError as error:
         if "torchvision::nms" not in str(error):
             raise
         sys.exit(_fail(doctor.TORCHVISION_MISMATCH, 1))
+
+
+@contextmanager
+def _warnings_in_one_line() -> Iterator[None]:
+    """Inside, our own warnings are said once each, as `warning: ...` on stderr; others as Python does it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", HspaceWarning)
+        others = warnings.showwarning
+
+        def tell(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
+            if issubclass(category, HspaceWarning):
+                sys.stderr.write(f"warning: {message}\n")
+            else:
+                others(message, category, filename, lineno, file, line)
+
+        warnings.showwarning = tell
+        yield
 
 
 def _fail(message: str, exit_code: int) -> int:
