@@ -70,9 +70,7 @@ def load_image(path: Path, size: int) -> Tensor:
     return to_tensor(ImageOps.fit(open_image(path), (size, size), Image.Resampling.LANCZOS))
 
 
-def load_images(
-    paths: Sequence[Path], size: int, n: int | None = None
-) -> tuple[dict[Path, Tensor], dict[Path, str]]:
+def load_images(paths: Sequence[Path], size: int, n: int | None = None) -> tuple[dict[Path, Tensor], dict[Path, str]]:
     """The first n readable pictures, each as `load_image` gives it, and of the others why they cannot be read.
 
     Raises RefusedError when none can be read, NotFoundError when there is no such file.

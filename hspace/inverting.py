@@ -19,6 +19,8 @@ from hspace.sampling import Callback, invert
 from hspace.storage import cache_folder, read_tensors, require_writable, tensor_sha256, write_tensors
 
 AT_ONCE = 8
+INVERTED = 2
+"""How often the network is asked for a picture in each step of an inversion with one refinement."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """`hspace discover`: find directions, store them, and show them on a sheet."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,9 +17,13 @@ from hspace.cli.output import (
     print_json,
     print_table,
     say,
+    told_where_it_stopped,
 )
 from hspace.errors import UsageError
 from hspace.plugins import plugins
+
+if TYPE_CHECKING:
+    from hspace.cost import Cost
 
 MEASURED = ("sigma", "residual", "effect", "full_effect")
 """The measurements of a find that the table shows, where there are any."""
@@ -47,14 +51,24 @@ def discover(
     at: Annotated[int | None, typer.Option(help="The training timestep at which to look.")] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", help="key=value for the finder, head.key=value for its head; repeatable."),
+        typer.Option(
+            "--set", help="key=value for the finder, head.key=value for its head, source.key=value; repeatable."
+        ),
     ] = None,
     images: Annotated[list[Path] | None, typer.Option(help="A picture, or a folder of them; repeatable.")] = None,
-    samples: Annotated[int, typer.Option(min=1, help="How many latents to draw where there are no images.")] = 4,
+    pictures: Annotated[
+        str | None, typer.Option("--source", help="Pictures of a source, by its name in list-sources.")
+    ] = None,
+    samples: Annotated[
+        int, typer.Option(min=1, help="How many pictures of the source, or latents where there are no pictures.")
+    ] = 4,
     steps: Annotated[int, typer.Option(min=1, help="Sampling steps.")] = 40,
     seed: Annotated[int, typer.Option(help="The seed of all that is random.")] = 0,
     name: Annotated[str | None, typer.Option(help="What to call the find [default: the finder's choice].")] = None,
     out: Annotated[Path, typer.Option(help="Where the sheet goes.")] = Path("hspace-out"),
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Say what it would cost, in passes, seconds and memory, and end there.")
+    ] = False,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
@@ -66,32 +80,25 @@ def discover(
     from hspace.loading import backbone_encoder, default_backbone
     from hspace.progress import progress
 
-    prompts = _prompts(source, target)
+    prompts = prompts_of(source, target)
     chosen = _finder(unsupervised, finder, prompts)
-    config = _config(chosen, settings or [], head)
+    config, source_config = _config(chosen, settings or [], head, pictures)
     config |= {key: value for key, value in (("k", k), ("at", at)) if value is not None}
     if prompts is not None:
         encoder = encoder or backbone_encoder(backbone or default_backbone())
-    places = find_images(images or [])
-    with ExitStack() as stack:
+    place = pick_device(device)
+    asked: dict[str, Any] = {
+        "finder": chosen, "config": config, "images": find_images(images or []), "source": pictures,
+        "source_config": source_config, "samples": samples, "prompts": prompts, "encoder": encoder, "seed": seed,
+        "steps": steps, "device": place, "weights": weights, "offline": offline,
+    }  # fmt: skip
+    model = load_bound(backbone or default_backbone(), bind, place, weights, offline) if bind else backbone
+    if estimate:
+        _answer_cost(discovery.estimate(model, **asked), as_json)
+        return
+    with told_where_it_stopped(), ExitStack() as stack:
         found = discovery.discover(
-            load_bound(backbone or default_backbone(), bind, pick_device(device), weights, offline)
-            if bind
-            else backbone,
-            finder=chosen,
-            config=config,
-            images=places,
-            samples=samples,
-            prompts=prompts,
-            encoder=encoder,
-            seed=seed,
-            steps=steps,
-            name=name,
-            out=out,
-            device=pick_device(device),
-            weights=weights,
-            offline=offline,
-            progress=lambda what: stack.enter_context(progress(what)),
+            model, **asked, name=name, out=out, progress=lambda what: stack.enter_context(progress(what))
         )
     rows = [
         row
@@ -99,35 +106,84 @@ def discover(
         for row in _rows(direction, folder)
     ]
     if as_json:
-        print_json({"directions": rows, "sheet": str(found.sheet), "seconds": round(found.seconds, 2)})
+        print_json(
+            {
+                "directions": rows,
+                "sheet": str(found.sheet),
+                "seconds": round(found.seconds, 2),
+                "pictures": {
+                    "inverted": found.inverted,
+                    "from_cache": found.from_cache,
+                    "skipped": [{"path": str(path), "why": why} for path, why in found.skipped.items()],
+                },
+            }
+        )
         return
     told = [name for name in MEASURED if any(name in row for row in rows)]
     print_table(("id", *told), ((row["id"], *(row.get(name) for name in told)) for row in rows))
+    if found.inverted:
+        say(f"\n{found.inverted} pictures, {found.from_cache} of them inverted before; {len(found.skipped)} left out")
     say(f"\nsheet: {found.sheet}   ({found.seconds:.1f} s)")
     if rows:
         say(f"next:  hspace edit FACE.png --direction '{rows[0]['id']}=2'")
 
 
-def _prompts(source: str | None, target: str | None) -> tuple[str, str] | None:
+def prompts_of(source: str | None, target: str | None) -> tuple[str, str] | None:
+    """The prompts of --from and --to, None where neither is given.
+
+    Raises UsageError where one is missing or empty, or both say the same.
+    """
     if source is None and target is None:
         return None
     for option, prompt in (("--from", source), ("--to", target)):
         if prompt is None or not prompt.strip():
             raise UsageError(f"{option} needs a prompt: --from 'a face' --to 'a smiling face'")
+    if str(source).split() == str(target).split():
+        raise UsageError(f"--from and --to both say {source!r}, so there is no direction between them; change one")
     return str(source), str(target)
 
 
-def _config(finder: str, settings: list[str], head: str | None) -> dict[str, Any]:
-    """The finder's settings, and under `head_config` those that begin with `head.`, read by the head's own types."""
+def _config(
+    finder: str, settings: list[str], head: str | None, source: str | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The finder's settings and the source's.
+
+    Those that begin with `head.` are read by the head's own types and go to the finder's `head_config`, those that
+    begin with `source.` to the source.
+    """
     from hspace.settings import parse_settings, setting
 
-    own = [pair for pair in settings if not pair.startswith("head.")]
-    of_head = [pair.removeprefix("head.") for pair in settings if pair.startswith("head.")]
-    config = parse_settings([*own, *([f"head={head}"] if head else [])], "finders", finder)
-    if of_head:
+    parts: dict[str, list[str]] = {"": [], "head": [], "source": []}
+    for pair in settings:
+        prefix = next((one for one in ("head", "source") if pair.startswith(f"{one}.")), "")
+        parts[prefix].append(pair.removeprefix(f"{prefix}."))
+    config = parse_settings([*parts[""], *([f"head={head}"] if head else [])], "finders", finder)
+    if parts["head"]:
         trained = str(config.get("head", setting("finders", finder, "head")))
-        config["head_config"] = parse_settings(of_head, "heads", trained)
-    return config
+        config["head_config"] = parse_settings(parts["head"], "heads", trained)
+    if parts["source"] and source is None:
+        raise UsageError(f"--set source.{parts['source'][0]} is for a source; name it with --source")
+    return config, parse_settings(parts["source"], "sources", source) if source else {}
+
+
+def _answer_cost(cost: "Cost", as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from hspace.cost import total
+
+    rows = [*((stage.name, stage.passes, stage.seconds) for stage in cost.stages)]
+    rows.append(("all", total(cost.stages), cost.seconds))
+    if as_json:
+        stages = [{"stage": name, **asdict(passes), "seconds": round(seconds, 2)} for name, passes, seconds in rows]
+        print_json({"stages": stages, "seconds": round(cost.seconds, 2), "peak_bytes": cost.peak_bytes})
+        return
+    columns = ("stage", "encoder", "decoder", "with graph", "seconds")
+    print_table(
+        columns,
+        ((name, one.encoder, one.decoder, one.decoder_with_graph, round(seconds, 1)) for name, one, seconds in rows),
+    )
+    memory = "-" if cost.peak_bytes is None else f"{cost.peak_bytes / 2**20:.0f} MiB"
+    say(f"\npasses are counted in pictures; about {cost.seconds:.0f} s on this machine, at most {memory} of memory")
 
 
 def _finder(unsupervised: bool, finder: str | None, prompts: tuple[str, str] | None) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from hspace import Task
 from hspace.checkpoint import (
@@ -22,9 +22,10 @@ from hspace.checkpoint import (
     restore_optimizer,
     save_checkpoint,
 )
+from hspace.errors import HspaceWarning, RefusedError
 from hspace.fingerprint import probe
 from hspace.plots import draw_losses
-from hspace.storage import cache_folder, write_bytes
+from hspace.storage import cache_folder, require_writable, tensor_sha256, write_bytes
 from hspace_asyrp.training import Training
 
 SAVE_EVERY = 20.0
@@ -34,23 +35,36 @@ def run(training: Training, task: Task, config: Mapping[str, Any], report: Calla
     """Trains to the end, from the last checkpoint of the same training where there is one.
 
     What there is to show, `loss.png` and `log.jsonl`, goes to the task's folder. The checkpoint is dropped at the end.
+    Ctrl-C leaves a checkpoint of the last whole pass. A damaged checkpoint is told, and the training starts anew.
+    Raises HspaceError where the cache folder, in which checkpoints are kept, cannot be written.
     """
     folder = cache_folder() / "training" / _key(training, task, config)
+    require_writable(folder)
     losses = _restore(training, folder)
-    saved_at = time.monotonic()
-    for index in range(len(losses), training.passes):
-        losses.append(training.run_pass(index))
-        report(index + 1, training.passes)
-        if time.monotonic() - saved_at > SAVE_EVERY:
-            _save(training, folder, losses)
-            saved_at = time.monotonic()
+    last, saved_at = _checkpoint(training, losses), time.monotonic()
+    try:
+        for index in range(len(losses), training.passes):
+            losses.append(training.run_pass(index))
+            last = _checkpoint(training, losses)
+            report(index + 1, training.passes)
+            if time.monotonic() - saved_at > SAVE_EVERY:
+                save_checkpoint(folder, last)
+                saved_at = time.monotonic()
+    except KeyboardInterrupt as interrupt:
+        save_checkpoint(folder, last)
+        told = f"the training stopped after {last.step} of {training.passes} passes; the same call goes on from there"
+        raise KeyboardInterrupt(told) from interrupt
     if task.folder is not None:
         _show(training, task.folder, losses)
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def _restore(training: Training, folder: Path) -> list[float]:
-    checkpoint = load_checkpoint(folder)
+    try:
+        checkpoint = load_checkpoint(folder)
+    except RefusedError as error:
+        warnings.warn(f"the training starts anew: {error}", HspaceWarning, stacklevel=3)
+        return []
     if checkpoint is None:
         return []
     training.head.load_state_dict(part(checkpoint.tensors, "head"))
@@ -59,11 +73,11 @@ def _restore(training: Training, folder: Path) -> list[float]:
     return losses
 
 
-def _save(training: Training, folder: Path, losses: list[float]) -> None:
+def _checkpoint(training: Training, losses: list[float]) -> Checkpoint:
+    """All that the next pass reads, as it is now."""
     parts = {"head": training.head.state_dict(), "optimizer": optimizer_tensors(training.optimizer)}
-    tensors = {f"{name}/{key}": value for name, part in parts.items() for key, value in part.items()}
-    folder.mkdir(parents=True, exist_ok=True)
-    save_checkpoint(folder, Checkpoint(len(losses), tensors, {"losses": losses}))
+    tensors = {f"{name}/{key}": value.clone() for name, part in parts.items() for key, value in part.items()}
+    return Checkpoint(len(losses), tensors, {"losses": list(losses)})
 
 
 def _show(training: Training, folder: Path, losses: list[float]) -> None:
@@ -85,11 +99,6 @@ def _key(training: Training, task: Task, config: Mapping[str, Any]) -> str:
         "seed": task.seed,
         "device": str(task.x_T.device),
         "torch": torch.__version__,
-        "tensors": {name: _digest(tensor) for name, tensor in {**weights, "x_T": task.x_T}.items()},
+        "tensors": {name: tensor_sha256(tensor) for name, tensor in {**weights, "x_T": task.x_T}.items()},
     }
     return sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:32]
-
-
-def _digest(tensor: Tensor) -> str:
-    flat = tensor.detach().cpu().contiguous().reshape(-1)
-    return sha256(flat.view(torch.uint8).numpy().tobytes()).hexdigest()
