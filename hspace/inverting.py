@@ -62,12 +62,12 @@ def invert_once(
             for index, one in zip(some, x_T, strict=True):
                 _keep(paths[index], one)
                 found[index] = one
+            advance(len(found), len(paths))
         except KeyboardInterrupt as interrupt:
             raise KeyboardInterrupt(f"{_kept(found, paths)}; the same call goes on from there") from interrupt
         except HspaceError as error:
             way_out = "free some space, or set HSPACE_CACHE to another folder; the same call goes on from there"
             raise HspaceError(f"{error} {_kept(found, paths)}: {way_out}") from error
-        advance(len(found), len(paths))
     return Inversion(torch.stack([found[index].to(x_0) for index in range(len(paths))]), from_cache)
 
 

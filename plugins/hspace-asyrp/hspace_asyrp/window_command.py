@@ -106,11 +106,12 @@ def _draw(curves: "Curves", cosine: float, path: Path) -> None:
         for (name, row), threshold, t, colour in zip(
             rows, curves.thresholds(cosine), windows, ("C0", "C1"), strict=True
         ):
-            told = {"P_t": f"P_t, t_edit {t} at cos {cosine:.3g}", "x_t": f"x_t, t_boost {t}"}[name]
-            axes.plot(curves.timesteps, row, color=colour, label=told)
-            axes.axhline(threshold, color=colour, linewidth=0.8, linestyle=":")
+            axes.plot(curves.timesteps, row, color=colour, label=name)
+            if threshold is not None:
+                axes.axhline(threshold, color=colour, linewidth=0.8, linestyle=":")
             if t is not None:
                 axes.axvline(t, color=colour, linewidth=0.8, linestyle="--")
+        axes.set_title(f"t_edit {windows[0]} at cosine {cosine:.3g}, t_boost {windows[1] or 'none'}", fontsize="medium")
         axes.legend()
 
 
@@ -129,9 +130,9 @@ def _answer(curves: "Curves", cosine: float | None, path: Path, as_json: bool) -
     say("")
     print_table(("cosine of the prompts", "t_edit"), windows.items())
     boost = curves.t_boost()
-    say(f"\nt_boost: {'none, x_t never gets so far' if boost is None else boost}")
-    if not curves.lpips:
-        say(
-            "thresholds: shares of the whole distance, as the published ones are on CelebA-HQ; they are meant for LPIPS"
-        )
+    if curves.lpips:
+        say(f"\nt_boost: {'none, x_t never gets as far as 1.2' if boost is None else boost}")
+    else:
+        say("\nt_edit is where P_t is as large a share of the whole distance as LPIPS 0.33 is on CelebA-HQ")
+        say("t_boost: none; its threshold is one of LPIPS (--lpips)")
     say(f"curves:  {path}   ({curves.pictures} pictures)")
