@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sized
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -64,10 +64,10 @@ def invert_once(
                 found[index] = one
             advance(len(found), len(paths))
         except KeyboardInterrupt as interrupt:
-            raise KeyboardInterrupt(f"{_kept(found, paths)}; the same call goes on from there") from interrupt
+            raise KeyboardInterrupt(f"{_kept(paths)}; the same call goes on from there") from interrupt
         except HspaceError as error:
             way_out = "free some space, or set HSPACE_CACHE to another folder; the same call goes on from there"
-            raise HspaceError(f"{error} {_kept(found, paths)}: {way_out}") from error
+            raise HspaceError(f"{error} {_kept(paths)}: {way_out}") from error
     return Inversion(torch.stack([found[index].to(x_0) for index in range(len(paths))]), from_cache)
 
 
@@ -104,5 +104,5 @@ def _read(path: Path) -> Tensor | None:
     return None
 
 
-def _kept(found: Sized, paths: Sized) -> str:
-    return f"{len(found)} of {len(paths)} pictures are inverted and kept"
+def _kept(paths: Sequence[Path]) -> str:
+    return f"{sum(path.is_file() for path in paths)} of {len(paths)} pictures are inverted and kept"
