@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from hspace.errors import RefusedError
-from hspace.storage import write_bytes
+from hspace.storage import tensor_sha256, write_bytes
 
 CHECKPOINT = "checkpoint.safetensors"
 FORMAT = 1
@@ -31,8 +32,9 @@ class Checkpoint:
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """Writes the checkpoint to `folder`, in place of the one before it, as one safetensors file."""
-    facts = json.dumps({"format": FORMAT, "step": checkpoint.step, **checkpoint.facts})
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
+    told = {"format": FORMAT, "step": checkpoint.step, "sha256": _digest(tensors)}
+    facts = json.dumps({**told, **checkpoint.facts})
     write_bytes(folder / CHECKPOINT, save(tensors, {"checkpoint": facts}))
 
 
@@ -49,10 +51,18 @@ def load_checkpoint(folder: Path, device: torch.device | str = "cpu") -> Checkpo
             facts = json.loads((file.metadata() or {})["checkpoint"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, KeyError, ValueError) as error:
-        raise RefusedError(f"{path} is not a checkpoint ({error}). Begin anew with --fresh.") from error
+        raise RefusedError(f"{path} is not a checkpoint ({error})") from error
     if facts.pop("format") != FORMAT:
-        raise RefusedError(f"{path} is not a checkpoint of format {FORMAT}. Begin anew with --fresh.")
+        raise RefusedError(f"{path} is not a checkpoint of format {FORMAT}")
+    if facts.pop("sha256", "") not in ("", _digest(tensors)):  # older ones have none
+        raise RefusedError(f"{path} was damaged: its tensors are not those that were saved")
     return Checkpoint(facts.pop("step"), tensors, facts)
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    """The sha256 of all tensors and their names, in hex."""
+    told = "\n".join(f"{name} {tensor_sha256(tensor)}" for name, tensor in sorted(tensors.items()))
+    return sha256(told.encode()).hexdigest()
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -4,7 +4,7 @@ import inspect
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -16,15 +16,19 @@ from torch import Tensor
 
 from hspace import registry, storage
 from hspace.backbone import Backbone
+from hspace.cost import EDITED, PLAIN, Cost, EstimatingFinder, Stage, peak_bytes, speed
 from hspace.direction import Direction
 from hspace.encoder import Encoder
 from hspace.errors import HspaceError, UsageError
 from hspace.finder import Finder, Task
-from hspace.images import contact_sheet, load_image, save_picture, to_picture
+from hspace.images import contact_sheet, save_picture, to_picture
+from hspace.inverting import INVERTED, invert_once, inverted_before
 from hspace.loading import default_backbone, load_backbone, load_encoder
+from hspace.pictures import Pictures, pictures_of_files, pictures_of_source
 from hspace.plugins import plugins
 from hspace.processes import is_main
-from hspace.sampling import edit, invert, latents, sample
+from hspace.sampling import Callback, edit, latents, sample
+from hspace.schedule import generation
 
 UNSUPERVISED = "jacobian-svd"
 """The finder that needs nothing, used when none is named."""
@@ -39,6 +43,8 @@ PREVIEW = "preview.png"
 class Discovery:
     """What `discover` found: the directions as stored, their folders, the sheet, and the seconds it took.
 
+    `inverted` counts the pictures that it worked on, `from_cache` those of them that were inverted before, and
+    `skipped` says of files why they were left out.
     Of several processes the main one stores and draws; the others have found nothing, and their sheet is the folder.
     """
 
@@ -46,6 +52,9 @@ class Discovery:
     folders: list[Path]
     sheet: Path
     seconds: float
+    inverted: int = 0
+    from_cache: int = 0
+    skipped: Mapping[Path, str] = field(default_factory=dict)
 
 
 def discover(
@@ -54,6 +63,8 @@ def discover(
     finder: str = UNSUPERVISED,
     config: Mapping[str, Any] | None = None,
     images: Sequence[Path] = (),
+    source: str | None = None,
+    source_config: Mapping[str, Any] | None = None,
     samples: int = 4,
     prompts: tuple[str, str] | None = None,
     encoder: Encoder | str | Path | None = None,
@@ -64,37 +75,31 @@ def discover(
     device: str | torch.device = "cpu",
     weights: Path | None = None,
     offline: bool = False,
-    progress: Callable[[str], Callable[[int, int], None]] | None = None,
+    progress: Callable[[str], Callback] | None = None,
 ) -> Discovery:
     """The directions that a finder finds on a backbone, stored in the registry and shown on a sheet in `out`.
 
-    The finder works on `samples` latents of the seed, or on the latents that `images` invert to. `config` goes to
-    the finder, and so do the prompts (source, target) and the encoder that reads them. `name` is what to call the find
-    in place of the finder's own choice (with -1, -2, ... for more).
+    The finder works on the latents that `images` invert to, or those of `samples` pictures of a `source` (its settings
+    are `source_config`), or else on that many latents of the seed. Pictures are inverted once and kept, as
+    `invert_once` says, and those that cannot be read are left out with a warning. `config` goes to the finder, and so
+    do the prompts (source, target) and the encoder that reads them. `name` is what to call the find in place of the
+    finder's own choice (with -1, -2, ... for more).
     The sheet has a row per direction and, for each of several pictures, a column per strength from the smallest to
     the largest. `weights` and `offline` are as for `load_backbone`, where `backbone` is a name.
     `progress(stage)` returns the callback of a stage. Raises NotFoundError for an unknown name,
-    UsageError for a config the finder does not take or a need that is not met, HspaceError when nothing was found.
+    UsageError for a config the finder does not take or a need that is not met, RefusedError when no picture can be
+    read, HspaceError when nothing was found.
     """
     started = time.perf_counter()
-    card = plugins().find("finders", finder)
-    one = build_finder(finder, config or {})
-    stage = progress or (lambda _: lambda done, total: None)
-    nothing = torch.empty(0)  # until the backbone is there: needs are checked before any weight is read
-    task = Task(
-        x_T=nothing, steps=steps, seed=seed, x_0=nothing if images else None, prompts=prompts, encoder=encoder,
-        progress=stage("finding"), folder=out,
-    )  # fmt: skip
-    task.require(card)
+    stage = progress or _quiet
+    task = _asked(steps, seed, bool(images or source), prompts, encoder, progress=stage("finding"), folder=out)
+    one = build_finder(finder, config or {}, task)
     storage.require_writable(out)
     if name is not None and not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
         raise UsageError(f"a direction's name has small letters, digits, - and _; {name!r} was given")
-    if not isinstance(backbone, Backbone):
-        name_or_folder = backbone or default_backbone()
-        backbone = load_backbone(name_or_folder, device=device, weights=weights, offline=offline)
-    if isinstance(encoder, str | Path):
-        task = replace(task, encoder=load_encoder(encoder, device=device))
-    task = with_latents(task, backbone, images, samples, stage("inverting"))
+    backbone, task = _loaded(backbone, task, device, weights, offline)
+    pictures = pictures_of(backbone, images, source, source_config, samples, seed)
+    task, from_cache = with_latents(task, backbone, pictures, samples, stage("inverting"))
     directions, folders = [], []
     for index, direction in enumerate(one.find(backbone, task)):
         if not is_main():
@@ -111,38 +116,145 @@ def discover(
         save_picture(folder / PREVIEW, sheet)
     path = out / f"{directions[0].meta.id.replace('/', '.')}.png"
     save_picture(path, sheet)
-    return Discovery(directions, folders, path, time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+    if pictures is None:
+        return Discovery(directions, folders, path, seconds)
+    return Discovery(directions, folders, path, seconds, len(pictures.images), from_cache, pictures.skipped)
 
 
-def build_finder(name: str, config: Mapping[str, Any]) -> Finder:
-    """The named finder. Raises NotFoundError for an unknown one, UsageError for a config it does not take."""
-    build = plugins().find("finders", name).load()
+def estimate(
+    backbone: Backbone | str | Path | None = None,
+    *,
+    finder: str = TEXT_DRIVEN,
+    config: Mapping[str, Any] | None = None,
+    images: Sequence[Path] = (),
+    source: str | None = None,
+    source_config: Mapping[str, Any] | None = None,
+    samples: int = 4,
+    prompts: tuple[str, str] | None = None,
+    encoder: Encoder | str | Path | None = None,
+    seed: int = 0,
+    steps: int = 40,
+    device: str | torch.device = "cpu",
+    weights: Path | None = None,
+    offline: bool = False,
+) -> Cost:
+    """What `discover` would cost with the same arguments, by a few real steps on this machine; nothing is stored.
+
+    The sheet is that of one direction, edited in all its steps. Raises as `discover` does, and UsageError for a finder
+    that cannot say.
+    """
+    task = _asked(steps, seed, bool(images or source), prompts, encoder)
+    one = build_finder(finder, config or {}, task)
+    if not isinstance(one, EstimatingFinder):
+        raise UsageError(f"finder {finder!r} cannot say what it costs; try it on few samples")
+    backbone, task = _loaded(backbone, task, device, weights, offline)
+    pictures = pictures_of(backbone, images, source, source_config, samples, seed)
+    n = samples if pictures is None else len(pictures.images)
+    task = replace(task, x_T=latents(backbone, n, seed))  # in place of those of pictures: they cost the same
+    fast = speed(backbone)
+    stages = []
+    if pictures is not None:
+        new = n - inverted_before(backbone, x_0_of(backbone, pictures.images), steps=steps)
+        inverted = PLAIN * (new * INVERTED * len(generation("asyrp", steps, len(backbone.alphas_cumprod))))
+        stages.append(Stage("inverting", inverted, fast.seconds(inverted)))
+    found = one.estimate(backbone, task)
+    drawn = (PLAIN + EDITED * 4) * (SHEET_IMAGES * SHEET_STEPS)
+    stages += [*found.stages, Stage("drawing", drawn, fast.seconds(drawn))]
+    peak = peak_bytes(task.x_T.device)
+    return Cost(tuple(stages), None if peak is None else peak + found.more_bytes)
+
+
+def build_finder(name: str, config: Mapping[str, Any], task: Task) -> Finder:
+    """The named finder, for a task that has all that it needs.
+
+    Raises NotFoundError for an unknown one, UsageError for a config it does not take, or a need that is not met.
+    """
+    card = plugins().find("finders", name)
+    build = card.load()
     try:
         inspect.signature(build).bind(**config)
     except TypeError as error:
         takes = ", ".join(inspect.signature(build).parameters) or "nothing"
         raise UsageError(f"finder {name!r} takes {takes}; {', '.join(config)} was given ({error})") from error
+    task.require(card)
     finder: Finder = build(**config)
     return finder
 
 
-def with_latents(
+def _asked(
+    steps: int,
+    seed: int,
+    with_pictures: bool,
+    prompts: tuple[str, str] | None,
+    encoder: Encoder | str | Path | None,
+    **more: Any,
+) -> Task:
+    """The task before there is a backbone, so that needs are checked before any weight is read."""
+    nothing = torch.empty(0)
+    x_0 = nothing if with_pictures else None
+    return Task(x_T=nothing, steps=steps, seed=seed, x_0=x_0, prompts=prompts, encoder=encoder, **more)
+
+
+def _loaded(
+    backbone: Backbone | str | Path | None,
     task: Task,
+    device: str | torch.device,
+    weights: Path | None,
+    offline: bool,
+) -> tuple[Backbone, Task]:
+    """The backbone, and the task with its encoder, loaded where they are names."""
+    if not isinstance(backbone, Backbone):
+        backbone = load_backbone(backbone or default_backbone(), device=device, weights=weights, offline=offline)
+    if isinstance(task.encoder, str | Path):
+        task = replace(task, encoder=load_encoder(task.encoder, device=device))
+    return backbone, task
+
+
+def pictures_of(
     backbone: Backbone,
     images: Sequence[Path],
+    source: str | None,
+    source_config: Mapping[str, Any] | None,
     samples: int,
-    callback: Callable[[int, int], None],
-) -> Task:
-    """The task with its x_T: inverted from the pictures where there are any, else drawn from its seed."""
-    if not images:
+    seed: int,
+) -> Pictures | None:
+    """The pictures to work on: those of files, or `samples` of a source; None where there are latents alone.
+
+    Raises UsageError where both are given, and as `pictures_of_files` and `pictures_of_source` do.
+    """
+    if images and source is not None:
+        raise UsageError("images and source both say where pictures come from; give one of them")
+    if images:
+        return pictures_of_files(images, image_size(backbone))
+    if source is not None:
+        return pictures_of_source(source, samples, image_size(backbone), seed, source_config)
+    return None
+
+
+def with_latents(
+    task: Task, backbone: Backbone, pictures: Pictures | None, samples: int, callback: Callback
+) -> tuple[Task, int]:
+    """The task with its x_T, inverted from pictures where there are any, else drawn from its seed.
+
+    Beside it how many came from the cache.
+    """
+    if pictures is None:
         if samples < 1:
             raise UsageError(f"samples must be at least 1; {samples} was given")
-        return replace(task, x_T=latents(backbone, samples, task.seed))
-    size = image_size(backbone)
-    pictures = torch.cat([load_image(path, size) for path in images])
-    x_0 = backbone.image_to_x0(pictures.to(next(backbone.parameters(), pictures)))
-    x_T = invert(backbone, x_0, steps=task.steps, callback=callback)
-    return replace(task, x_T=x_T, x_0=x_0, image_sha256=tuple(storage.sha256(path) for path in images))
+        told = f"{samples} latents of seed {task.seed}"
+        return replace(task, x_T=latents(backbone, samples, task.seed), data=told), 0
+    x_0 = x_0_of(backbone, pictures.images)
+    inverted = invert_once(backbone, x_0, steps=task.steps, callback=callback)
+    task = replace(task, x_T=inverted.x_T, x_0=x_0, image_sha256=pictures.sha256, data=pictures.data)
+    return task, inverted.from_cache
+
+
+def x_0_of(backbone: Backbone, images: Tensor) -> Tensor:
+    """x_0 (N, C, H, W) of images (N, 3, S, S) in [-1, 1], each on its own, so that it does not depend on the others."""
+    place = next(backbone.parameters(), images)
+    with torch.no_grad():
+        return torch.cat([backbone.image_to_x0(image.to(place)) for image in torch.split(images, 1)])
 
 
 def image_size(backbone: Backbone) -> int:
@@ -156,6 +268,10 @@ def _signed(direction: Direction, name: str | None) -> Direction:
     provenance = meta.provenance.model_copy(update={"hspace": version("hspace"), "date": now})
     id = meta.id if name is None else f"{meta.backbone.id}/{name}.{meta.provenance.finder}"
     return replace(direction, meta=meta.model_copy(update={"provenance": provenance, "id": id}))
+
+
+def _quiet(stage: str) -> Callback:
+    return lambda done, total: None
 
 
 def parts(directions: Sequence[Direction]) -> list[Direction]:

@@ -10,6 +10,10 @@ class HspaceError(Exception):
     exit_code = 1
 
 
+class HspaceWarning(UserWarning):
+    """Something was left out, or done otherwise than asked; the command line prints it as one line on stderr."""
+
+
 class UsageError(HspaceError):
     """The call itself is wrong: an option, a number, or a combination of them."""
 

@@ -24,7 +24,8 @@ class Task:
     rest is there when the caller has it: x_0 (N, C, H, W) the pictures themselves, prompts (source, target),
     labels (N,), an encoder (hspace.Encoder). `folder` is where a finder may leave what there is to look at beside its
     directions. `image_sha256` names the pictures (N) that x_T was inverted from, and is empty where it was
-    drawn from `seed`. `steps` is the number of sampling steps between x_T and x_0. `progress`, where
+    drawn from `seed`; `data` says in words where x_T came from. `steps` is the number of sampling steps between x_T and
+    x_0. `progress`, where
     given, is called with (done, total) as work goes on.
     """
 
@@ -35,6 +36,7 @@ class Task:
     prompts: tuple[str, str] | None = None
     labels: Tensor | None = None
     image_sha256: tuple[str, ...] = ()
+    data: str = ""
     encoder: Any = None
     progress: Callable[[int, int], None] | None = None
     folder: Path | None = None

@@ -1,12 +1,15 @@
 """The fingerprint of h: eight numbers that tell whether a direction belongs to a backbone."""
 
+import json
 from dataclasses import dataclass
+from hashlib import sha256
 from weakref import WeakKeyDictionary
 
 import torch
 
 from hspace.backbone import Backbone
 from hspace.errors import UsageError
+from hspace.storage import tensor_sha256
 
 TOLERANCE = 0.01
 """The largest difference of two fingerprints of one network: bf16 moves one by 0.006, 2 % weight noise by 0.019."""
@@ -58,6 +61,38 @@ def _probe(backbone: Backbone) -> Probe:
     channels, height, width = state.h.shape[1:]
     temb_dim = None if state.temb is None else state.temb.shape[1]
     return Probe((channels, height, width), temb_dim, tuple(round(value, 6) for value in fingerprint.tolist()))
+
+
+_identities: WeakKeyDictionary[Backbone, str] = WeakKeyDictionary()
+
+
+def identity(backbone: Backbone) -> str:
+    """A sha256, in hex, of what a backbone answers, under which what was computed with it can be kept.
+
+    It covers both halves (the fingerprint tells nothing of the decoder), the schedule, the condition, the kind of
+    device and the precision. Made once and remembered.
+    """
+    if backbone not in _identities:
+        _identities[backbone] = _identity(backbone)
+    return _identities[backbone]
+
+
+@torch.no_grad()
+def _identity(backbone: Backbone) -> str:
+    generator = torch.Generator().manual_seed(1)
+    weight = next(backbone.parameters(), torch.empty(0))
+    x_t = torch.randn(1, *x_shape(backbone), generator=generator).to(weight)
+    eps = backbone(x_t, torch.full((1,), len(backbone.alphas_cumprod) / 2, device=weight.device))[0].float().cpu()
+    projected = torch.randn(8, eps.numel(), generator=generator) @ eps.flatten() / eps.numel() ** 0.5
+    told = {
+        "h": probe(backbone).fingerprint,
+        "eps": [round(value, 4) for value in projected.tolist()],
+        "alphas_cumprod": tensor_sha256(backbone.alphas_cumprod),
+        "condition": backbone.condition,
+        "device": weight.device.type,
+        "dtype": str(weight.dtype),
+    }
+    return sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def distance(one: tuple[float, ...], other: tuple[float, ...]) -> float:

@@ -70,6 +70,25 @@ def load_image(path: Path, size: int) -> Tensor:
     return to_tensor(ImageOps.fit(open_image(path), (size, size), Image.Resampling.LANCZOS))
 
 
+def load_images(paths: Sequence[Path], size: int, n: int | None = None) -> tuple[dict[Path, Tensor], dict[Path, str]]:
+    """The first n readable pictures, each as `load_image` gives it, and of the others why they cannot be read.
+
+    Raises RefusedError when none can be read, NotFoundError when there is no such file.
+    """
+    pictures: dict[Path, Tensor] = {}
+    skipped: dict[Path, str] = {}
+    for path in paths:
+        if len(pictures) == n:
+            break
+        try:
+            pictures[path] = load_image(path, size)
+        except RefusedError as error:
+            skipped[path] = str(error)
+    if not pictures:
+        raise RefusedError(f"none of the {len(skipped)} pictures can be read: {next(iter(skipped.values()), '')}")
+    return pictures, skipped
+
+
 def to_tensor(image: Image.Image) -> Tensor:
     """An RGB picture as (1, 3, H, W) float32 in [-1, 1]."""
     import numpy as np

@@ -139,6 +139,14 @@ def require_writable(folder: Path) -> None:
         raise HspaceError(f"cannot write to {folder}: {error.strerror or error}. Choose another folder.") from error
 
 
+def tensor_sha256(tensor: "Tensor") -> str:
+    """The sha256 of a tensor's values, in hex; wherever the tensor is, the same values give the same."""
+    import torch
+
+    flat = tensor.detach().cpu().contiguous().reshape(-1)
+    return hashlib.sha256(flat.view(torch.uint8).numpy().tobytes()).hexdigest()
+
+
 def tensor_bytes(tensors: Mapping[str, "Tensor"]) -> bytes:
     """Tensors as the content of a safetensors file; the same tensors give the same bytes."""
     from safetensors.torch import save

@@ -13,8 +13,8 @@ from torch import Tensor
 from hspace.assumptions import alternatives
 from hspace.backbone import Backbone, Guided
 from hspace.discovery import image_size
-from hspace.errors import RefusedError, UsageError
-from hspace.images import contact_sheet, load_image, psnr, to_picture
+from hspace.errors import UsageError
+from hspace.images import contact_sheet, load_images, psnr, to_picture
 from hspace.sampling import invert, latents, sample
 from hspace.schedule import alphas_cumprod
 
@@ -90,7 +90,7 @@ def verify(
     """
     if isinstance(backbone, Guided):
         raise UsageError("guidance changes eps on purpose, so there is nothing to compare; verify without scale")
-    pictures, skipped = _read(images, image_size(backbone), n)
+    pictures, skipped = load_images(images, image_size(backbone), n)
     parts: list[tuple[Tensor, Tensor, Tensor]] = []
     advance = callback or (lambda done, total: None)
     for done, image in enumerate(pictures.values(), start=1):
@@ -112,21 +112,6 @@ def verify(
     rows = [list(pictures.values()), [again for _, _, again in parts], drawn]
     sheet = contact_sheet([[[to_picture(one[0]) for one in row]] for row in rows], ["picture", "again", "sample"])
     return Verified(recon, stage, skipped, levels, others, list(_problems(recon, stage, levels, others)), sheet)
-
-
-def _read(images: Sequence[Path], size: int, n: int) -> tuple[dict[Path, Tensor], dict[Path, str]]:
-    pictures: dict[Path, Tensor] = {}
-    skipped: dict[Path, str] = {}
-    for path in images:
-        if len(pictures) == n:
-            break
-        try:
-            pictures[path] = load_image(path, size)
-        except RefusedError as error:
-            skipped[path] = str(error)
-    if not pictures:
-        raise RefusedError(f"none of the {len(skipped)} pictures can be read: {next(iter(skipped.values()), '')}")
-    return pictures, skipped
 
 
 def errors(backbone: Backbone, x_0: Tensor, seed: int, levels: Sequence[float] = LEVELS) -> list[Level]:

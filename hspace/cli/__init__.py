@@ -2,6 +2,10 @@
 
 import os
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
 
 import typer
 
@@ -18,7 +22,7 @@ from hspace.cli import (
     show,
     verify,
 )
-from hspace.errors import HspaceError
+from hspace.errors import HspaceError, HspaceWarning
 from hspace.plugins import plugins
 from hspace.processes import is_main
 
@@ -38,13 +42,39 @@ def main() -> None:
     """Runs the command line; a user's mistake is one line on stderr and an exit code, never a traceback."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin for one another starve on a shared machine
     try:
-        app()()
+        with _warnings_in_one_line():
+            app()()
     except HspaceError as error:
         sys.exit(_fail(str(error), error.exit_code))
     except RuntimeError as error:
         if "torchvision::nms" not in str(error):
             raise
         sys.exit(_fail(doctor.TORCHVISION_MISMATCH, 1))
+
+
+@contextmanager
+def _warnings_in_one_line() -> Iterator[None]:
+    """Inside, our own warnings are said once each, as `warning: ...` on stderr; others as Python does it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", HspaceWarning)
+        others = warnings.showwarning
+
+        def tell(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
+            if issubclass(category, HspaceWarning):
+                if is_main():
+                    sys.stderr.write(f"warning: {message}\n")
+            else:
+                others(message, category, filename, lineno, file, line)
+
+        warnings.showwarning = tell
+        yield
 
 
 def _fail(message: str, exit_code: int) -> int:

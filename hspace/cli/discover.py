@@ -1,10 +1,11 @@
 """`hspace discover`: find directions, store them, and show them on a sheet."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hspace.cli import asking
 from hspace.cli.output import (
     BackboneName,
     Bind,
@@ -17,9 +18,12 @@ from hspace.cli.output import (
     print_json,
     print_table,
     say,
+    told_where_it_stopped,
 )
-from hspace.errors import UsageError
-from hspace.plugins import plugins
+
+if TYPE_CHECKING:
+    from hspace.cost import Cost
+    from hspace.discovery import Discovery
 
 MEASURED = ("sigma", "residual", "effect", "full_effect")
 """The measurements of a find that the table shows, where there are any."""
@@ -51,16 +55,27 @@ def discover(
     at: Annotated[int | None, typer.Option(help="The training timestep at which to look.")] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", help="key=value for the finder, head.key=value for its head; repeatable."),
+        typer.Option(
+            "--set", help="key=value for the finder, head.key=value for its head, source.key=value; repeatable."
+        ),
     ] = None,
     images: Annotated[list[Path] | None, typer.Option(help="A picture, or a folder of them; repeatable.")] = None,
+    pictures: Annotated[
+        str | None, typer.Option("--source", help="Pictures of a source, by its name in list-sources.")
+    ] = None,
     samples: Annotated[
-        int | None, typer.Option(min=1, help="How many latents to draw where there are no images [default: 4].")
+        int | None,
+        typer.Option(
+            min=1, help="How many pictures of the source, or latents where there are no pictures [default: 4]."
+        ),
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Sampling steps [default: 40].")] = None,
     seed: Annotated[int | None, typer.Option(help="The seed of all that is random [default: 0].")] = None,
     name: Annotated[str | None, typer.Option(help="What to call the find [default: the finder's choice].")] = None,
     out: Annotated[Path, typer.Option(help="Where the sheet goes.")] = Path("hspace-out"),
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Say what it would cost, in passes, seconds and memory, and end there.")
+    ] = False,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
@@ -73,98 +88,82 @@ def discover(
     from hspace.processes import is_main
     from hspace.progress import progress
 
-    known = _recipe(recipe, finder)
-    prompts = _prompts(source, target, known.get("prompts"))
-    chosen = _finder(unsupervised, finder or known.get("finder"), prompts)
-    config = _config(chosen, settings or [], known.get("config", {}), head=head, init=init)
+    known = asking.arguments_of(recipe, finder)
+    prompts = asking.prompts_of(source, target, known.get("prompts"))
+    chosen = asking.finder_of(unsupervised, finder or known.get("finder"), prompts)
+    parts = asking.by_part(settings or [])
+    config = asking.config_of(chosen, parts[""], parts["head"], known.get("config", {}), head=head, init=init)
     config |= {key: value for key, value in (("k", k), ("at", at)) if value is not None}
     backbone = backbone or known.get("backbone") or default_backbone()
     if prompts is not None:
         encoder = encoder or known.get("encoder") or backbone_encoder(backbone)
+    place = pick_device(device)
     given = {"encoder": encoder, "samples": samples, "steps": steps, "seed": seed, "name": name, "prompts": prompts}
-    asked = {**known, **{key: value for key, value in given.items() if value is not None}}
-    asked |= {"finder": chosen, "config": config, "images": find_images(images or [])}
-    with ExitStack() as stack:
-        place = pick_device(device)
-        asked["backbone"] = load_bound(backbone, bind, place, weights, offline) if bind else backbone
-        found = discovery.discover(
-            **asked,
-            out=out,
-            device=place,
-            weights=weights,
-            offline=offline,
-            progress=lambda what: stack.enter_context(progress(what)),
-        )
-    if not is_main():
+    asked: dict[str, Any] = {**known, **{key: value for key, value in given.items() if value is not None}}
+    asked |= {
+        "finder": chosen, "config": config, "images": find_images(images or []), "source": pictures,
+        "source_config": asking.source_config_of(pictures, parts["source"]), "device": place, "weights": weights,
+        "offline": offline,
+    }  # fmt: skip
+    asked["backbone"] = load_bound(backbone, bind, place, weights, offline) if bind else backbone
+    if estimate:
+        cost = discovery.estimate(**{key: value for key, value in asked.items() if key != "name"})
+        if is_main():
+            _answer_cost(cost, as_json)
         return
+    with told_where_it_stopped(), ExitStack() as stack:
+        found = discovery.discover(**asked, out=out, progress=lambda what: stack.enter_context(progress(what)))
+    if is_main():
+        _answer(found, as_json)
+
+
+def _answer(found: "Discovery", as_json: bool) -> None:
     rows = [
         row
         for direction, folder in zip(found.directions, found.folders, strict=True)
         for row in _rows(direction, folder)
     ]
     if as_json:
-        print_json({"directions": rows, "sheet": str(found.sheet), "seconds": round(found.seconds, 2)})
+        print_json(
+            {
+                "directions": rows,
+                "sheet": str(found.sheet),
+                "seconds": round(found.seconds, 2),
+                "pictures": {
+                    "inverted": found.inverted,
+                    "from_cache": found.from_cache,
+                    "skipped": [{"path": str(path), "why": why} for path, why in found.skipped.items()],
+                },
+            }
+        )
         return
     told = [name for name in MEASURED if any(name in row for row in rows)]
     print_table(("id", *told), ((row["id"], *(row.get(name) for name in told)) for row in rows))
+    if found.inverted:
+        say(f"\n{found.inverted} pictures, {found.from_cache} of them inverted before; {len(found.skipped)} left out")
     say(f"\nsheet: {found.sheet}   ({found.seconds:.1f} s)")
     if rows:
         say(f"next:  hspace edit FACE.png --direction '{rows[0]['id']}=2'")
 
 
-def _recipe(name: str | None, finder: str | None) -> dict[str, Any]:
-    """The arguments of `discover` that a recipe gives; its settings are left away where another finder is asked for."""
-    if name is None:
-        return {}
-    from hspace.direction_recipe import read_direction_recipe
+def _answer_cost(cost: "Cost", as_json: bool) -> None:
+    from dataclasses import asdict
 
-    arguments = read_direction_recipe(name).arguments()
-    return {**arguments, "config": arguments["config"] if finder in (None, arguments["finder"]) else {}}
+    from hspace.cost import total
 
-
-def _prompts(source: str | None, target: str | None, known: tuple[str, str] | None) -> tuple[str, str] | None:
-    if known is not None:
-        source, target = known[0] if source is None else source, known[1] if target is None else target
-    if source is None and target is None:
-        return None
-    for option, prompt in (("--from", source), ("--to", target)):
-        if prompt is None or not prompt.strip():
-            raise UsageError(f"{option} needs a prompt: --from 'a face' --to 'a smiling face'")
-    return str(source), str(target)
-
-
-def _config(finder: str, settings: list[str], base: dict[str, Any], **options: str | None) -> dict[str, Any]:
-    """The finder's settings, options among them; under `head_config` those that begin with `head.`, for the head.
-
-    What is given wins over `base`, whose settings of a head are for its own head alone.
-    """
-    from hspace.settings import parse_settings, setting
-
-    own = [pair for pair in settings if not pair.startswith("head.")]
-    of_head = [pair.removeprefix("head.") for pair in settings if pair.startswith("head.")]
-    given = [f"{key}={value}" for key, value in options.items() if value is not None]
-    mine = parse_settings([*own, *given], "finders", finder)
-    config = {**base, **mine}
-    if mine.get("head", base.get("head")) != base.get("head"):
-        config.pop("head_config", None)
-    if of_head:
-        trained = str(config.get("head", setting("finders", finder, "head")))
-        config["head_config"] = {**config.get("head_config", {}), **parse_settings(of_head, "heads", trained)}
-    return config
-
-
-def _finder(unsupervised: bool, finder: str | None, prompts: tuple[str, str] | None) -> str:
-    from hspace.discovery import TEXT_DRIVEN, UNSUPERVISED
-
-    if not unsupervised and finder is None and prompts is None:
-        raise UsageError(
-            "say how to look: --unsupervised, --from and --to, or --finder with a name from 'hspace list-finders'"
-        )
-    name = finder or (TEXT_DRIVEN if prompts is not None and not unsupervised else UNSUPERVISED)
-    needs = plugins().find("finders", name).needs
-    if unsupervised and needs:
-        raise UsageError(f"--unsupervised takes a finder that needs nothing; {name!r} needs {', '.join(needs)}")
-    return name
+    rows = [*((stage.name, stage.passes, stage.seconds) for stage in cost.stages)]
+    rows.append(("all", total(cost.stages), cost.seconds))
+    if as_json:
+        stages = [{"stage": name, **asdict(passes), "seconds": round(seconds, 2)} for name, passes, seconds in rows]
+        print_json({"stages": stages, "seconds": round(cost.seconds, 2), "peak_bytes": cost.peak_bytes})
+        return
+    columns = ("stage", "encoder", "decoder", "with graph", "seconds")
+    print_table(
+        columns,
+        ((name, one.encoder, one.decoder, one.decoder_with_graph, round(seconds, 1)) for name, one, seconds in rows),
+    )
+    memory = "-" if cost.peak_bytes is None else f"{cost.peak_bytes / 2**20:.0f} MiB"
+    say(f"\npasses are counted in pictures; about {cost.seconds:.0f} s on this machine, at most {memory} of memory")
 
 
 def _rows(direction: Any, folder: Path) -> list[dict[str, Any]]:

@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +11,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+from hspace.processes import is_main
 
 if TYPE_CHECKING:
     from hspace.backbone import Backbone
@@ -65,6 +68,17 @@ def cell(value: Any) -> str:
         numbers = all(isinstance(one, int) for one in value)
         return ("x" if numbers else ", ").join(map(str, value))
     return str(value)
+
+
+@contextmanager
+def told_where_it_stopped() -> Iterator[None]:
+    """Ctrl-C inside ends with what the work says of how far it came, on stderr; the exit code is 130."""
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        if is_main():
+            sys.stderr.write(f"interrupted: {interrupt or 'the same call begins anew, with what is in the cache'}\n")
+        raise
 
 
 def load_bound(

@@ -80,3 +80,51 @@ def test_a_family_without_weights_asks_for_a_folder(cli: Cli) -> None:
     answer = cli("discover", "--unsupervised", "--backbone", "ddpmpp")
     assert answer.code == 2
     assert "needs folder" in answer.err
+
+
+def test_pictures_inverted_before_come_from_the_cache(cli: Cli, face: Path) -> None:
+    call = ("discover", "--unsupervised", *QUICK, "--images", face)
+    assert cli(*call, "--json").json["pictures"] == {"inverted": 1, "from_cache": 0, "skipped": []}
+    assert "1 pictures, 1 of them inverted before; 0 left out" in cli(*call).out
+
+
+def test_a_source_is_inverted_like_pictures(cli: Cli) -> None:
+    call = ("discover", "--unsupervised", *QUICK, "--source", "toyfaces", "--set", "source.seed=3", "--json")
+    assert cli(*call).json["pictures"] == {"inverted": 1, "from_cache": 0, "skipped": []}
+
+
+def test_a_broken_picture_is_left_out_and_told_on_stderr(cli: Cli, face: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_text("not a picture")
+    answer = cli("discover", "--unsupervised", *QUICK, "--images", face, "--images", tmp_path / "broken.png", "--json")
+    assert answer.code == 0
+    assert f"warning: {tmp_path / 'broken.png'} is not a picture" in answer.err
+    assert "Warning" not in answer.err
+    (skipped,) = answer.json["pictures"]["skipped"]
+    assert skipped["path"] == str(tmp_path / "broken.png")
+
+
+def test_nothing_but_broken_pictures_exits_with_3(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_text("not a picture")
+    answer = cli("discover", "--unsupervised", *QUICK, "--images", tmp_path / "broken.png")
+    assert answer.code == 3
+    assert "none of the 1 pictures can be read" in answer.err
+
+
+def test_two_places_of_pictures_are_one_too_many(cli: Cli, face: Path) -> None:
+    answer = cli("discover", "--unsupervised", *QUICK, "--images", face, "--source", "toyfaces")
+    assert (answer.code, "give one of them" in answer.err) == (2, True)
+    answer = cli("discover", "--unsupervised", *QUICK, "--set", "source.seed=3")
+    assert (answer.code, "name it with --source" in answer.err) == (2, True)
+
+
+def test_a_finder_that_cannot_say_what_it_costs_says_so(cli: Cli) -> None:
+    answer = cli("discover", "--unsupervised", *QUICK, "--estimate")
+    assert answer.code == 2
+    assert "'jacobian-svd' cannot say what it costs" in answer.err
+
+
+def test_prompts_that_are_empty_or_the_same_are_refused(cli: Cli) -> None:
+    answer = cli("discover", "--from", "a face", "--to", "  ", "--backbone", BACKBONE)
+    assert (answer.code, "--to needs a prompt" in answer.err) == (2, True)
+    answer = cli("discover", "--from", "a face", "--to", " a  face", "--backbone", BACKBONE)
+    assert (answer.code, "there is no direction between them" in answer.err) == (2, True)

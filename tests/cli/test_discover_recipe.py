@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hspace.cli.discover import _config
+from hspace.cli.asking import by_part, config_of
 
 from .conftest import BACKBONE, Cli
 
@@ -67,4 +67,5 @@ def test_an_unknown_recipe_is_not_found(cli: Cli) -> None:
 def test_a_setting_replaces_the_recipes_and_another_head_drops_those_of_its_head(
     settings: list[str], head: str | None, expected: dict[str, object]
 ) -> None:
-    assert _config("asyrp", settings, SMILING, head=head) == expected
+    parts = by_part(settings)
+    assert config_of("asyrp", parts[""], parts["head"], SMILING, head=head) == expected

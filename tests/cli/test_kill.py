@@ -1,7 +1,9 @@
 """kill -9 at any moment leaves the registry and the outputs whole, and a rerun completes."""
 
 import json
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -16,6 +18,12 @@ from hspace.direction import Direction
 from .conftest import BACKBONE, Cli
 
 HSPACE = [sys.executable, "-m", "hspace"]
+INTERRUPTIBLE = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what it starts in the background
+from hspace.cli import main
+main()
+"""
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is a Unix signal")
 
 
@@ -61,3 +69,21 @@ def test_discover_leaves_a_registry_that_lists_and_completes(
     assert answer.code == 0
     ids = [one["id"] for one in json.loads(cli("list-directions", "--json").out)["directions"]]
     assert answer.json["directions"][0]["id"].partition("#")[0] in ids
+
+
+def test_discover_says_after_ctrl_c_how_far_it_came_and_goes_on_from_there(cli: Cli, tmp_path: Path) -> None:
+    faces = tmp_path / "faces"
+    faces.mkdir()
+    for index in range(24):
+        Image.new("RGB", (16, 16), (10 * index, 0, 90)).save(faces / f"{index:02d}.png")
+    call = ["discover", "--unsupervised", "--backbone", BACKBONE, "-k", "1", "--steps", "12", "--images", str(faces)]
+    process = subprocess.Popen([sys.executable, "-c", INTERRUPTIBLE, *call], stderr=subprocess.PIPE, text=True)
+    inverted = tmp_path / "hspace-cache" / "inverted"
+    while process.poll() is None and not any(inverted.rglob("[0-9a-f]*.safetensors")):
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    told = process.communicate()[1]
+    assert process.returncode == 130, told
+    (said,) = re.findall(r"(\d+) of 24 pictures are inverted and kept; the same call goes on from there", told)
+    assert 1 <= int(said) < 24
+    assert cli(*call, "--json").json["pictures"] == {"inverted": 24, "from_cache": int(said), "skipped": []}

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import typer
+
 import hspace
 
 SOURCE = "Kwon et al., Asyrp (arXiv:2210.10960)"
@@ -32,6 +34,14 @@ def hspace_importers() -> list[hspace.Card]:
             facts={"source": SOURCE},
         )
     ]
+
+
+@hspace.hookimpl
+def hspace_commands(app: typer.Typer) -> None:
+    """`hspace window`."""
+    from hspace_asyrp.window_command import window
+
+    app.command("window")(window)
 
 
 @hspace.hookimpl

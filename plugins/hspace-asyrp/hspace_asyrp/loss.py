@@ -11,6 +11,9 @@ SOFT = 1e-2
 """A change of the embedding that counts as none. It keeps the gradient of the cosine finite where nothing changed
 yet, which is where every head with a zero start begins."""
 
+WIDTHS = 2.0
+"""The full effect of a prompt, in standard deviations of the backbone's own pictures along the text direction."""
+
 
 @dataclass(frozen=True)
 class Terms:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -40,6 +41,11 @@ class Processes:
 
         total: Tensor = reduce(tensor, "sum")
         return total
+
+    def from_main(self, numbers: Sequence[int], device: torch.device) -> tuple[int, ...]:
+        """The main process's numbers, in each; what the others have is of no account but for how many they are."""
+        mine = torch.tensor(numbers, dtype=torch.int64, device=device) * (self.index == 0)
+        return tuple(int(number) for number in self.sum(mine).tolist())
 
     def sum_gradients(self, module: nn.Module) -> None:
         """Adds up the gradients of the processes."""

@@ -10,6 +10,7 @@ from hspace import Backbone, Direction, Head
 from hspace.building import build_head
 from hspace.errors import RefusedError
 from hspace.settings import setting
+from hspace_asyrp.training import Training
 
 
 def transferred(
@@ -41,6 +42,13 @@ def transferred(
             f"window: --set t_edit={home.t_edit} --steps {home.steps}"
         )
     return build_head(backbone, name, config, init.weights), config
+
+
+def saving(init: Direction | None, training: Training, fresh: Head | None) -> dict[str, Any]:
+    """What the start from a direction is worth: the loss of the first batch with it, and with the `fresh` head."""
+    if init is None or fresh is None:
+        return {}
+    return {"loss": training.loss_of(training.head), "loss_without_init": training.loss_of(fresh), "init": init.id}
 
 
 def _told(timesteps: Any) -> str:

@@ -34,10 +34,6 @@ class Unedited:
         """The timesteps, falling."""
         return [t for t, _ in self.pairs]
 
-    def distances(self) -> Tensor:
-        """How far the predicted pictures are from the finished ones (S,): the mean of 1 - cos of their embeddings."""
-        return 1 - (self.embeddings * self.final).sum(dim=-1).mean(dim=1)
-
     def spread(self, delta_T: Tensor) -> float:
         """The standard deviation of the finished pictures along a text direction (D,)."""
         return float((self.final @ delta_T).std())

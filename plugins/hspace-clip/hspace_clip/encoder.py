@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from hspace.encoder import Encoder
-from hspace.errors import UsageError
+from hspace.errors import HspaceWarning, UsageError
 from hspace_clip.picture import Preprocess
 
 TEXTS_AT_ONCE = 64
@@ -30,7 +30,7 @@ class Tokenizer(Protocol):
         """The texts as (N, context) numbers, cut where they are longer than the context."""
 
 
-class UnreadWordsWarning(UserWarning):
+class UnreadWordsWarning(HspaceWarning):
     """A text has more words than the model reads, or words that it does not know."""
 
 

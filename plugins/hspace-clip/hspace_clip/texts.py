@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
 from torch import Tensor
-from torch.nn.functional import normalize
+from torch.nn.functional import cosine_similarity, normalize
 
 from hspace.encoder import Encoder
-from hspace.errors import HspaceError, NotFoundError, RefusedError, UsageError
+from hspace.errors import HspaceError, HspaceWarning, NotFoundError, RefusedError, UsageError
 from hspace.storage import cache_folder, read_tensors, write_tensors
 
 BARE = ("{}",)
@@ -64,6 +65,12 @@ def text_direction(encoder: Encoder, source: str, target: str, templates: Sequen
     return normalize(change, dim=0)
 
 
+def prompt_cosine(encoder: Encoder, source: str, target: str) -> float:
+    """The cosine of two prompts as they are, without templates. Raises UsageError for an empty prompt."""
+    one, other = (prompt_vector(encoder, prompt, BARE) for prompt in (source, target))
+    return float(cosine_similarity(one, other, dim=0))
+
+
 def _check(prompt: str, templates: Sequence[str]) -> None:
     if not prompt.strip():
         raise UsageError("a prompt is empty; say in words what is seen, such as 'a smiling face'")
@@ -72,9 +79,14 @@ def _check(prompt: str, templates: Sequence[str]) -> None:
 
 
 def _computed(encoder: Encoder, prompt: str, templates: Sequence[str], path: Path) -> Tensor:
-    vector = encoder.texts([template.replace("{}", prompt) for template in templates]).mean(0).cpu()
-    with suppress(HspaceError):  # a cache that cannot be written costs time alone
-        write_tensors(path, {"vector": vector})
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", HspaceWarning)
+        vector = encoder.texts([template.replace("{}", prompt) for template in templates]).mean(0).cpu()
+    for warning in told:
+        warnings.warn(warning.message, stacklevel=4)
+    if not told:  # what was cut off is told every time
+        with suppress(HspaceError):  # a cache that cannot be written costs time alone
+            write_tensors(path, {"vector": vector})
     return vector
 
 

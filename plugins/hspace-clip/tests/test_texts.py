@@ -12,7 +12,7 @@ from hspace.errors import RefusedError, UsageError
 from hspace.loading import load_encoder
 from hspace_clip import texts
 from hspace_clip.encoder import UnreadWordsWarning
-from hspace_clip.texts import BARE, TEMPLATES, prompt_vector, text_direction
+from hspace_clip.texts import BARE, TEMPLATES, prompt_cosine, prompt_vector, text_direction
 
 pytestmark = pytest.mark.usefixtures("hspace_home")
 
@@ -118,3 +118,18 @@ def test_a_prompt_is_told_to_be_too_long_exactly_where_it_is(checkpoint: Path) -
     encoder.texts([" ".join(["face"] * 18)])  # 20 with its start and end; a warning would be an error
     with pytest.warns(UnreadWordsWarning, match=r"reads 20 tokens, start and end included; the rest of 'face face"):
         encoder.texts([" ".join(["face"] * 19)])
+
+
+def test_a_prompt_that_is_too_long_is_told_every_time(checkpoint: Path) -> None:
+    encoder = load_encoder(checkpoint)
+    long = " ".join(["face"] * 19)
+    for _ in range(2):
+        with pytest.warns(UnreadWordsWarning, match="is cut off"):
+            prompt_vector(encoder, long)
+        texts._kept.clear()
+
+
+def test_the_cosine_of_two_prompts_is_that_of_the_words_themselves() -> None:
+    encoder = Planted()
+    assert prompt_cosine(encoder, "plain", "plain smiling") == pytest.approx(0.5**0.5)
+    assert encoder.read == ["plain", "plain smiling"]

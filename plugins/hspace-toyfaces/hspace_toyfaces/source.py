@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from hashlib import sha256
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -52,6 +51,6 @@ class ToyFaces:
         return to_matrix(sample_attributes(BLOCK, generator))
 
 
-def build(**config: Any) -> ToyFaces:
-    """The source that the keywords of ToyFaces describe. Raises TypeError for any other keyword."""
-    return ToyFaces(**config)
+def build(size: int = 64, seed: int = 0) -> ToyFaces:
+    """The faces of a seed, `size` pixels a side."""
+    return ToyFaces(size, seed)

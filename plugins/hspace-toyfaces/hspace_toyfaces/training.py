@@ -46,7 +46,10 @@ class Run:
         if self.fresh:
             shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True, exist_ok=True)
-        checkpoint = load_checkpoint(self.folder, learner.device)
+        try:
+            checkpoint = load_checkpoint(self.folder, learner.device)
+        except RefusedError as error:
+            raise RefusedError(f"{error}. Begin anew with --fresh.") from error
         if checkpoint is None:
             if learner.recipe.start is not None:
                 self._begin_from(self.folder.parent / learner.recipe.start, learner)

@@ -1,0 +1,60 @@
+"""What a training will cost: the passes are those that it then takes, and nothing is stored."""
+
+from pathlib import Path
+
+import pytest
+
+from hspace.cost import Counted, Passes, total
+from hspace.discovery import estimate
+from hspace.testing import PlantedBackbone
+from hspace_asyrp.finder import build
+
+from .colours import STEPS, Colours, task
+
+pytestmark = pytest.mark.usefixtures("hspace_home")
+CONFIG = {"head": "table", "epochs": 12, "rate": 0.05, "batch": 3}
+
+
+@pytest.mark.parametrize("window", [{"t_edit": 400, "t_boost": 0}, {"t_edit": 400}, {}])
+def test_the_passes_are_those_of_the_real_run(colours: Colours, window: dict[str, int]) -> None:
+    backbone = PlantedBackbone()
+    finder = build(**CONFIG, **window)
+    said = total(finder.estimate(backbone, task(colours, backbone)).stages)
+    counted = Counted(backbone)
+    (_,) = finder.find(counted, task(colours, counted))
+    # The real run also asks who the backbone is: one pass for its fingerprint, one for its identity.
+    assert 0 <= counted.passes.encoder - said.encoder <= 2
+    assert 0 <= counted.passes.decoder - said.decoder <= 1
+    assert counted.passes.decoder_with_graph == said.decoder_with_graph
+
+
+def test_a_training_step_is_said_to_cost_the_least_it_can(colours: Colours) -> None:
+    backbone = PlantedBackbone()
+    stages = {one.name: one for one in build(**CONFIG, t_edit=400).estimate(backbone, task(colours, backbone)).stages}
+    steps = 12 * 8 * sum(t >= 400 for t in (0, 142, 285, 428, 570, 713, 856, 999))
+    assert stages["training"].passes == Passes(steps, 2 * steps, steps)
+    assert list(stages) == ["curves", "unedited", "training", "measuring"]
+
+
+def test_curves_that_are_known_cost_nothing(colours: Colours) -> None:
+    backbone = PlantedBackbone()
+    asked = task(colours, backbone)
+    build(**CONFIG).window(backbone, asked)
+    stages = build(**CONFIG).estimate(backbone, asked).stages
+    assert [one.name for one in stages] == ["unedited", "training", "measuring"]
+
+
+def test_seconds_grow_with_the_pictures_and_nothing_is_stored(colours: Colours, tmp_path: Path) -> None:
+    def cost(samples: int) -> float:
+        config = {**CONFIG, "t_edit": 400, "t_boost": 0}
+        said = estimate(
+            PlantedBackbone(), config=config, samples=samples, prompts=("grey", "red"), encoder=colours, steps=STEPS
+        )
+        assert said.peak_bytes is None or said.peak_bytes > 50 * 2**20
+        assert [one.name for one in said.stages] == ["unedited", "training", "measuring", "drawing"]
+        return said.seconds
+
+    assert cost(400) > 3 * cost(4)
+    assert not (tmp_path / "hspace-home").exists()
+    kept = [path for path in (tmp_path / "hspace-cache").rglob("*") if path.is_file()]
+    assert {path.parent.name for path in kept} <= {"texts"}
