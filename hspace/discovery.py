@@ -65,7 +65,7 @@ def discover(
     images: Sequence[Path] = (),
     source: str | None = None,
     source_config: Mapping[str, Any] | None = None,
-    samples: int = 4,
+    samples: int | None = None,
     prompts: tuple[str, str] | None = None,
     encoder: Encoder | str | Path | None = None,
     seed: int = 0,
@@ -82,7 +82,8 @@ def discover(
     The finder works on the latents that `images` invert to, or those of `samples` pictures of a `source` (its settings
     are `source_config`), or else on that many latents of the seed. Pictures are inverted once and kept, as
     `invert_once` says, and those that cannot be read are left out with a warning. `config` goes to the finder, and so
-    do the prompts (source, target) and the encoder that reads them. `name` is what to call the find in place of the
+    do the prompts (source, target) and the encoder that reads them. Without `samples` they are as many as the finder's
+    card asks for. `name` is what to call the find in place of the
     finder's own choice (with -1, -2, ... for more).
     The sheet has a row per direction and, for each of several pictures, a column per strength from the smallest to
     the largest. `weights` and `offline` are as for `load_backbone`, where `backbone` is a name.
@@ -98,6 +99,7 @@ def discover(
     if name is not None and not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
         raise UsageError(f"a direction's name has small letters, digits, - and _; {name!r} was given")
     backbone, task = _loaded(backbone, task, device, weights, offline)
+    samples = usual_samples(finder) if samples is None else samples
     pictures = pictures_of(backbone, images, source, source_config, samples, seed)
     task, from_cache = with_latents(task, backbone, pictures, samples, stage("inverting"))
     directions, folders = [], []
@@ -130,7 +132,7 @@ def estimate(
     images: Sequence[Path] = (),
     source: str | None = None,
     source_config: Mapping[str, Any] | None = None,
-    samples: int = 4,
+    samples: int | None = None,
     prompts: tuple[str, str] | None = None,
     encoder: Encoder | str | Path | None = None,
     seed: int = 0,
@@ -149,6 +151,7 @@ def estimate(
     if not isinstance(one, EstimatingFinder):
         raise UsageError(f"finder {finder!r} cannot say what it costs; try it on few samples")
     backbone, task = _loaded(backbone, task, device, weights, offline)
+    samples = usual_samples(finder) if samples is None else samples
     pictures = pictures_of(backbone, images, source, source_config, samples, seed)
     n = samples if pictures is None else len(pictures.images)
     task = replace(task, x_T=latents(backbone, n, seed))  # in place of those of pictures: they cost the same
@@ -209,6 +212,11 @@ def _loaded(
     if isinstance(task.encoder, str | Path):
         task = replace(task, encoder=load_encoder(task.encoder, device=device))
     return backbone, task
+
+
+def usual_samples(finder: str) -> int:
+    """How many latents a finder works on where nobody says: what its card asks for, or 4."""
+    return int(plugins().find("finders", finder).facts.get("samples", 4))
 
 
 def pictures_of(

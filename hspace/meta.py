@@ -107,7 +107,10 @@ class WeightsRef(_Part):
 
 
 class Meta(_Part):
-    """All of a direction but its weights: the content of direction.json, readable without torch."""
+    """All of a direction but its weights: the content of direction.json, readable without torch.
+
+    Its window is t_edit <= t <= t_start; no t_start is from the first step of sampling on.
+    """
 
     format: Literal[1] = 1
     id: str = Field(pattern=f"^{ID.pattern}$")
@@ -118,6 +121,7 @@ class Meta(_Part):
     steps: int = Field(ge=1)
     t_edit: int = Field(ge=0)
     t_boost: int | None = None
+    t_start: int | None = None
     strength: Strength
     scope: Scope
     labels: tuple[str, ...] = ()

@@ -143,8 +143,9 @@ def sample(
 
 @dataclass(frozen=True)
 class Edit:
-    """One head at work: from t_edit up, at a strength (one number, or one per picture (B,)), boosted below t_boost.
+    """One head at work: at t_edit <= t <= t_start, at a strength (one number, or one per picture (B,)).
 
+    Steps below t_boost are boosted. Without t_start it is at work from the first step on.
     `steps_found` is the number of steps the head was found with; where sampling uses another, its shift is
     scaled by steps_found / steps so that the sum over the window stays (Asyrp's rule).
     """
@@ -154,12 +155,17 @@ class Edit:
     t_edit: int = 0
     steps_found: int | None = None
     t_boost: int = 0
+    t_start: int | None = None
 
     @classmethod
     def along(cls, direction: Direction, strength: float | Tensor, backbone: Backbone) -> "Edit":
         """A direction at a strength, in its own window. Raises RefusedError when it is of another backbone."""
         meta = direction.meta
-        return cls(direction.head(backbone), strength, meta.t_edit, meta.steps, meta.t_boost or 0)
+        return cls(direction.head(backbone), strength, meta.t_edit, meta.steps, meta.t_boost or 0, meta.t_start)
+
+    def acts(self, t: int) -> bool:
+        """Whether a timestep is in its window."""
+        return t >= self.t_edit and (self.t_start is None or t <= self.t_start)
 
     def delta_h(self, state: State, steps: int) -> Tensor:
         """The scaled shift (B, Ch, Hh, Wh) that this edit adds to the state's h."""
@@ -217,7 +223,7 @@ def edit(
 ) -> Tensor:
     """x_0 (B, C, H, W) generated from x_T with every direction at its strength: the asymmetric reverse process.
 
-    In the window t >= t_edit the network's h is shifted by the sum of the directions' delta_h, all of which see
+    In the window t_edit <= t <= t_start the network's h is shifted by the sum of the directions' delta_h, all of which see
     the unedited h; `normalise` divides the sum by sqrt(N) for N directions. The predicted x_0 uses the edited eps, the
     direction to x_t the original one; `symmetric` uses the edited one for both. Below t_boost the steps are stochastic
     (eta = 1, quality boosting); of several directions, below the highest t_boost of those that move the picture.
@@ -235,7 +241,7 @@ def edit(
     x_t = x_T
     for t, _, a_t, a_next in _walk(pairs, backbone.alphas_cumprod, callback):
         state = backbone.encode_h(x_t, _at(t, x_t))
-        shifts = [one.delta_h(state, steps) for one in active if t >= one.t_edit]
+        shifts = [one.delta_h(state, steps) for one in active if one.acts(t)]
         eps_edit = backbone.decode_h(state, sum(shifts[1:], shifts[0])) if shifts else None
         eps = eps_edit if symmetric and eps_edit is not None else backbone.decode_h(state)
         x_next = ddim_step(x_t, eps, a_t, a_next, eps_edit=eps_edit)

@@ -66,7 +66,8 @@ def discover(
     samples: Annotated[
         int | None,
         typer.Option(
-            min=1, help="How many pictures of the source, or latents where there are no pictures [default: 4]."
+            min=1,
+            help="How many pictures of the source, or latents where there are no pictures [default: the finder's].",
         ),
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Sampling steps [default: 40].")] = None,

@@ -18,7 +18,7 @@ def hspace_finders() -> list[hspace.Card]:
             "hspace_asyrp.finder:build",
             "trains a head that moves pictures from one prompt to another",
             needs=("prompts", "encoder"),
-            facts={"source": SOURCE},
+            facts={"source": SOURCE, "samples": 48},
         )
     ]
 

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from hspace import Backbone, Encoder, Head
 from hspace.sampling import Edit, edit, sample
+from hspace_asyrp.window import Window
 
-STEPS = 20
 ROUNDS = 4
-LARGEST = 4.0
+LARGEST = 8.0
 """The largest strength that is looked at, in units of the trained head."""
 
 
@@ -34,18 +34,18 @@ class Bench:
     """Held-out latents (B, C, H, W) on which heads are compared; their unedited pictures are drawn once."""
 
     def __init__(
-        self, backbone: Backbone, encoder: Encoder, delta_T: Tensor, x_T: Tensor, t_edit: int, steps_found: int
+        self, backbone: Backbone, encoder: Encoder, delta_T: Tensor, x_T: Tensor, window: Window, steps_found: int
     ) -> None:
         self.backbone, self.encoder, self.delta_T, self.x_T = backbone, encoder, delta_T, x_T
-        self.t_edit, self.steps_found = t_edit, steps_found
+        self.window, self.steps_found = window, steps_found
         with torch.no_grad():
-            self.plain = encoder.images(backbone.x0_to_image(sample(backbone, x_T, steps=STEPS)))
+            self.plain = encoder.images(backbone.x0_to_image(sample(backbone, x_T, steps=self.steps_found)))
 
     @torch.no_grad()
     def effect(self, head: Head, strength: float) -> Effect:
-        """What the head does at a strength, in 20 steps."""
-        edits = [Edit(head, strength, self.t_edit, self.steps_found)]
-        pictures = self.backbone.x0_to_image(edit(self.backbone, self.x_T, edits, steps=STEPS))
+        """What the head does at a strength."""
+        edits = [Edit(head, strength, self.window.t_edit, self.steps_found, t_start=self.window.t_start)]
+        pictures = self.backbone.x0_to_image(edit(self.backbone, self.x_T, edits, steps=self.steps_found))
         change = self.encoder.images(pictures) - self.plain
         along = change @ self.delta_T
         return Effect(along, (change - along[:, None] * self.delta_T).norm(dim=1))

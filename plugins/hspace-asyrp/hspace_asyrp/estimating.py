@@ -12,10 +12,11 @@ from hspace.cost import EDITED, PLAIN, Counted, Estimate, Passes, Speed, Stage, 
 from hspace.loading import load_encoder
 from hspace.sampling import latents
 from hspace.schedule import generation
-from hspace_asyrp.effect import STEPS
 from hspace_asyrp.making import EFFECTS, HELD_OUT
 from hspace_asyrp.measured import PICTURES, curves_before, measure
+from hspace_asyrp.natural import population_before
 from hspace_asyrp.processes import Processes
+from hspace_asyrp.window import Window
 from hspace_clip.texts import prompt_cosine
 
 if TYPE_CHECKING:
@@ -51,19 +52,32 @@ def estimate(finder: AsyrpFinder, backbone: Backbone, task: Task) -> Estimate:
     N, T = len(task.x_T), len(backbone.alphas_cumprod)
     x_T = latents(backbone, max(2, finder.plan.batch), task.seed)
     few = replace(task, x_T=x_T, x_0=None, steps=COARSE, progress=None)
-    timesteps = [t for t, _ in generation("asyrp", task.steps, T)]
-    t_edit, curves = Processes.joined(x_T.device).from_main(_window(finder, backbone, task, few), x_T.device)
-    head, _ = finder.start(backbone, [t for t in timesteps if t >= t_edit], task.seed)
+    few_finder = replace(finder, population=min(PICTURES, finder.population))
+    window, looks = _window(finder, few_finder, backbone, task, few)
+    timesteps = window.timesteps(generation("asyrp", task.steps, T))
+    edited = len(timesteps)
+    head, _ = finder.start(backbone, timesteps, task.seed)
     plain = Pace.of(backbone, task.encoder, few)
-    stages = [_curves(task, plain)] if curves else []
-    stages.append(_unedited(finder, backbone, task, few, t_edit, plain))
-    stages.append(_training(finder, backbone, few, t_edit, head, N, sum(t >= t_edit for t in timesteps)))
-    stages.append(_measuring(T, t_edit, plain))
-    return Estimate(tuple(stages), _more_bytes(finder, backbone, few, N, len(timesteps)))
+    stages = [_looked_at(task, looks, plain)] if looks else []
+    stages.append(_unedited(finder, backbone, task, few, edited, plain))
+    stages.append(_training(few_finder, backbone, few, head, N, edited))
+    stages.append(_measuring(task, T, edited, plain))
+    return Estimate(tuple(stages), _more_bytes(finder, backbone, few, N, task.steps))
 
 
-def _window(finder: AsyrpFinder, backbone: Backbone, task: Task, few: Task) -> tuple[int, bool]:
-    """t_edit, and whether curves have to be measured for it or for t_boost."""
+def _window(
+    finder: AsyrpFinder, few_finder: AsyrpFinder, backbone: Backbone, task: Task, few: Task
+) -> tuple[Window, int]:
+    """The window, and how many latents have to be looked at for it or for t_boost."""
+    if finder.plan.fidelity == "natural":
+        if population_before(backbone, task.encoder, finder.population, task.steps) is not None:
+            return finder.window(backbone, task), 0
+        return few_finder.window(backbone, few), finder.population
+    t_edit, curves = Processes.joined(few.x_T.device).from_main(_by_curves(finder, backbone, task, few), few.x_T.device)
+    return Window(t_edit, None, finder.t_start), min(len(task.x_T), PICTURES) if curves else 0
+
+
+def _by_curves(finder: AsyrpFinder, backbone: Backbone, task: Task, few: Task) -> tuple[int, bool]:
     assert task.prompts is not None
     if finder.t_edit is not None and finder.t_boost is not None:
         return finder.t_edit, False
@@ -76,12 +90,12 @@ def _window(finder: AsyrpFinder, backbone: Backbone, task: Task, few: Task) -> t
     return curves.t_edit(prompt_cosine(task.encoder, *task.prompts)), known is None
 
 
-def _curves(task: Task, pace: Pace) -> Stage:
-    passes = PLAIN * (min(len(task.x_T), PICTURES) * task.steps)
-    return Stage("curves", passes, pace.seconds(passes, looks=2 * passes.encoder))
+def _looked_at(task: Task, latents: int, pace: Pace) -> Stage:
+    passes = PLAIN * (latents * task.steps)
+    return Stage("window", passes, pace.seconds(passes, looks=2 * passes.encoder))
 
 
-def _unedited(finder: AsyrpFinder, backbone: Backbone, task: Task, few: Task, t_edit: int, plain: Pace) -> Stage:
+def _unedited(finder: AsyrpFinder, backbone: Backbone, task: Task, few: Task, edited: int, plain: Pace) -> Stage:
     """The walk of all pictures, and what the encoders say of them on their way."""
     N, pairs = len(task.x_T), generation("asyrp", task.steps, len(backbone.alphas_cumprod))
     network, encoder = finder.networks(backbone, task.encoder, few)
@@ -90,20 +104,18 @@ def _unedited(finder: AsyrpFinder, backbone: Backbone, task: Task, few: Task, t_
     seconds = pace.seconds(passes, looks=N * (len(pairs) + 1))
     if finder.identity_encoder is not None:
         _, sees = finder.networks(backbone, load_encoder(finder.identity_encoder, device=few.x_T.device), few)
-        seconds += N * sum(t >= t_edit for t, _ in pairs) * _seconds_of_a_look(network, sees, few)
+        seconds += N * edited * _seconds_of_a_look(network, sees, few)
     return Stage("unedited", passes, seconds / Processes.joined(few.x_T.device).count)
 
 
-def _training(
-    finder: AsyrpFinder, backbone: Backbone, few: Task, t_edit: int, head: Head, pictures: int, timesteps: int
-) -> Stage:
+def _training(finder: AsyrpFinder, backbone: Backbone, few: Task, head: Head, pictures: int, timesteps: int) -> Stage:
     """The training, by a pass of the few; the first pass of all is for warming up.
 
     A place is a picture at a timestep. A start from another direction is compared with an untrained head's on the
     first batch.
     """
     counted = Counted(backbone)
-    training = finder.training(counted, few, t_edit, head)
+    training = finder.training(counted, few, Window(0, None), head)
     training.run_pass(0)
     counted.passes = Passes()
     seconds = seconds_of(lambda: training.run_pass(0), few.x_T.device, times=1)
@@ -118,10 +130,9 @@ def _training(
     return Stage("training", passes + each * compared, seconds * (places + compared) / tried)
 
 
-def _measuring(T: int, t_edit: int, pace: Pace) -> Stage:
+def _measuring(task: Task, T: int, inside: int, pace: Pace) -> Stage:
     """The held-out pictures, drawn as they are once, and with each of the heads that are compared."""
-    sampled = generation("asyrp", STEPS, T)
-    inside = sum(t >= t_edit for t, _ in sampled)
+    sampled = generation("asyrp", task.steps, T)
     one = EDITED * (HELD_OUT * inside) + PLAIN * (HELD_OUT * (len(sampled) - inside))
     passes = PLAIN * (HELD_OUT * len(sampled)) + one * EFFECTS
     return Stage("measuring", passes, pace.seconds(passes, looks=HELD_OUT * (EFFECTS + 1)))

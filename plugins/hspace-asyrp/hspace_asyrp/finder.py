@@ -20,10 +20,11 @@ from hspace.settings import require_known
 from hspace_asyrp.distance import Distance, perceptual_distance
 from hspace_asyrp.estimating import estimate
 from hspace_asyrp.identity import Identity
-from hspace_asyrp.loss import WIDTHS, Goal, Terms
+from hspace_asyrp.loss import WIDTHS, Goal
 from hspace_asyrp.making import made
 from hspace_asyrp.measured import curves_of
-from hspace_asyrp.planning import planned
+from hspace_asyrp.natural import Natural, natural, population_of
+from hspace_asyrp.planning import planned, weights
 from hspace_asyrp.precision import BackboneInBf16, EncoderInBf16, Precision, in_bf16
 from hspace_asyrp.processes import Processes
 from hspace_asyrp.running import run
@@ -36,19 +37,22 @@ from hspace_clip.texts import prompt_cosine, text_direction
 
 
 def build(
-    head: str = "delta-block",
+    head: str = "table",
     t_edit: int | None = None,
     t_boost: int | None = None,
-    epochs: int = 4,
+    t_start: int | None = None,
+    epochs: int | None = None,
     batch: int = 4,
     rate: float | None = None,
-    clip: float = 0.8,
-    recon: float = 3.0,
-    effect: float = 1.0,
+    match: float | None = None,
+    clip: float | None = None,
+    recon: float | None = None,
+    effect: float | None = None,
     l1: float = 0.0,
     identity: float = 0.0,
     identity_encoder: str | None = None,
-    fidelity: Fidelity = "paper",
+    population: int = 96,
+    fidelity: Fidelity = "natural",
     precision: Precision = "auto",
     trajectory: Trajectory = "edited",
     decay: float | None = None,
@@ -60,9 +64,10 @@ def build(
 ) -> AsyrpFinder:
     """The finder; `head_config` holds the settings of the head.
 
-    `clip`, `recon`, `effect`, `l1` and `identity` weigh the loss; `identity` is that of `identity_encoder`. `t_edit`
-    and `t_boost` are estimated where they are not given, by LPIPS where `lpips` names its weights (a file, or a
-    folder), and t_boost 0 is none; `fidelity` "official" does what the released code does; `precision` is that of the
+    `match`, `clip`, `recon`, `effect`, `l1` and `identity` weigh the loss, `identity` that of `identity_encoder`.
+    `t_edit`, `t_start` and `t_boost` are estimated where they are not given, t_boost by LPIPS where `lpips` names its
+    weights (a file, or a folder), and 0 is none. `fidelity` "natural" learns from `population` pictures of the
+    backbone's own what goes with the prompt and when, "paper" is as written, and "official" as released; `precision` is that of the
     networks in training, "auto" bf16 on a GPU; `init` is a direction whose head to start from; `tracker` is told of the
     losses. Raises UsageError for a value out of its range or a tracker that is not installed, NotFoundError for a
     direction that is not there.
@@ -70,14 +75,20 @@ def build(
     require_known(list(head_config or {}), "heads", head, plugins().find("heads", head).load())
     if (identity != 0) != (identity_encoder is not None):
         raise UsageError("identity, a weight, and identity_encoder, a name from 'hspace list-encoders', go together")
+    if population < 2:
+        raise UsageError(f"population must be at least 2, to tell what varies; {population} was given")
+    terms = weights(fidelity, l1, identity, match=match, clip=clip, recon=recon, effect=effect)
     plan = planned(
-        Terms(clip, recon, 0.0 if fidelity == "official" else effect, l1, identity), epochs=epochs, batch=batch,
-        rate=rate, fidelity=fidelity, precision=precision, trajectory=trajectory, decay=decay, decay_every=decay_every,
+        terms, epochs=epochs, batch=batch, rate=rate, by_sgd=head == "table", fidelity=fidelity, precision=precision,
+        trajectory=trajectory, decay=decay, decay_every=decay_every,
     )  # fmt: skip
     if tracker is not None:
         require_tracker(tracker)
     start = load_direction(init) if init else None
-    return AsyrpFinder(plan, head, dict(head_config or {}), t_edit, t_boost, lpips, start, identity_encoder, tracker)
+    return AsyrpFinder(
+        plan, head, dict(head_config or {}), t_edit, t_boost, t_start, population, lpips, start, identity_encoder,
+        tracker,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -92,6 +103,8 @@ class AsyrpFinder(EstimatingFinder):
     head_config: dict[str, Any] = field(default_factory=dict)
     t_edit: int | None = None
     t_boost: int | None = None
+    t_start: int | None = None
+    population: int = 96
     lpips: Path | None = None
     init: Direction | None = None
     identity_encoder: str | None = None
@@ -104,9 +117,9 @@ class AsyrpFinder(EstimatingFinder):
         """
         report = task.progress or (lambda done, total: None)
         window = self.window(backbone, task)
-        timesteps = [t for t, _ in generation("asyrp", task.steps, len(backbone.alphas_cumprod)) if t >= window.t_edit]
+        timesteps = window.timesteps(generation("asyrp", task.steps, len(backbone.alphas_cumprod)))
         head, config = self.start(backbone, timesteps, task.seed)
-        training = self.training(backbone, task, window.t_edit, head)
+        training = self.training(backbone, task, window, head)
         fresh = replace(self, init=None).start(backbone, timesteps, task.seed)[0] if self.init else None
         run(training, task, self._describe(), report, saving(self.init, training, fresh), self.tracker)
         if is_main():
@@ -124,15 +137,36 @@ class AsyrpFinder(EstimatingFinder):
         is no timestep.
         """
         top = generation("asyrp", task.steps, len(backbone.alphas_cumprod))[0][0]
-        for name, value in (("t_edit", self.t_edit), ("t_boost", self.t_boost)):
+        for name, value in (("t_edit", self.t_edit), ("t_boost", self.t_boost), ("t_start", self.t_start)):
             if value is not None and not 0 <= value <= top:
                 raise UsageError(f"{name} must be from 0 to {top}; {value} was given")
+        window = self._window(backbone, task)
+        if not window.timesteps(generation("asyrp", task.steps, len(backbone.alphas_cumprod))):
+            raise UsageError(f"no step is at {window.t_edit} <= t <= {window.t_start}; widen the window, or take more")
+        return window
+
+    def _window(self, backbone: Backbone, task: Task) -> Window:
+        if self.plan.fidelity == "natural":
+            t_edit, t_start = self.natural(backbone, task).window()
+            t_start = t_start if self.t_start is None else self.t_start
+            t_boost = self._measured(backbone, task)[1] if self.lpips else self.t_boost
+            return Window(t_edit if self.t_edit is None else self.t_edit, t_boost or None, t_start)
         if self.t_edit is not None and self.t_boost is not None:
-            return Window(self.t_edit, self.t_boost or None)
+            return Window(self.t_edit, self.t_boost or None, self.t_start)
         processes = Processes.joined(task.x_T.device)
         measured = self._measured(backbone, task) if processes.index == 0 else (0, 0)
         t_edit, t_boost = processes.from_main(measured, task.x_T.device)
-        return Window(t_edit, t_boost or None)
+        return Window(t_edit, t_boost or None, self.t_start)
+
+    def natural(self, backbone: Backbone, task: Task) -> Natural:
+        """What the backbone's own pictures say of the prompts."""
+        assert task.prompts is not None
+        progress = task.progress or (lambda done, total: None)
+        own = population_of(
+            backbone, task.encoder, self.population, task.steps, callback=progress,
+            processes=Processes.joined(task.x_T.device),
+        )  # fmt: skip
+        return natural(own, text_direction(task.encoder, *task.prompts).to(task.x_T))
 
     def _measured(self, backbone: Backbone, task: Task) -> tuple[int, int]:
         """t_edit and t_boost, 0 for none, with those that were not asked for by the curves."""
@@ -158,25 +192,28 @@ class AsyrpFinder(EstimatingFinder):
         config = {**offered, **self.head_config}
         return build_head(backbone, self.head, config, None), config
 
-    def training(self, backbone: Backbone, task: Task, t_edit: int, head: Head) -> Training:
+    def training(self, backbone: Backbone, task: Task, window: Window, head: Head) -> Training:
         """The training of a head that a task means, before its first pass."""
         assert task.prompts is not None
         delta_T = text_direction(task.encoder, *task.prompts).to(task.x_T)
         network, encoder = self.networks(backbone, task.encoder, task)
         processes = Processes.joined(task.x_T.device)
         pairs = generation("asyrp", task.steps, len(backbone.alphas_cumprod))
-        keep_x_t = self.plan.trajectory == "unedited"
+        keep_x_t = self.plan.trajectory == "unedited" or window.t_start is not None
         whole = unedited(network, encoder, task.x_T, pairs, self.plan.batch, lambda done, n: None, processes, keep_x_t)
-        goal = Goal(delta_T, WIDTHS * whole.spread(delta_T), prompt_cosine(task.encoder, *task.prompts))
-        window = whole.above(t_edit)
+        known = self.natural(backbone, task) if self.plan.fidelity == "natural" else None
+        full = known.full if known else WIDTHS * whole.spread(delta_T)
+        goal = Goal(delta_T, full, prompt_cosine(task.encoder, *task.prompts), known)
+        part = whole.within(window.t_edit, window.t_start)
         if self.plan.fidelity == "official" and task.x_0 is not None:
-            window = replace(window, final=pictures(network, encoder, task.x_0, self.plan.batch))
+            part = replace(part, final=pictures(network, encoder, task.x_0, self.plan.batch))
         identity = None
         if self.identity_encoder is not None:
             _, sees = self.networks(backbone, load_encoder(self.identity_encoder, device=task.x_T.device), task)
-            identity = Identity(sees, window.P_t, self.plan.batch)
+            identity = Identity(sees, part.P_t, self.plan.batch)
         plan = replace(self.plan, seed=task.seed)
-        return Training(network, encoder, head, task.x_T, window, goal, plan, processes, identity)
+        x_T = task.x_T if part.x_t is None else part.x_t[0]
+        return Training(network, encoder, head, x_T, part, goal, plan, processes, identity)
 
     def networks(self, backbone: Backbone, encoder: Encoder, task: Task) -> tuple[Backbone, Encoder]:
         """The two as the training runs them: in bf16, or as they are."""
@@ -188,5 +225,6 @@ class AsyrpFinder(EstimatingFinder):
         plan = asdict(self.plan)
         del plan["seed"]
         told = {"head": self.head, **self.head_config, "t_edit": self.t_edit, "t_boost": self.t_boost}
+        told |= {"t_start": self.t_start, "population": self.population} if self.plan.fidelity == "natural" else {}
         more = {"init": self.init and self.init.id, "identity_encoder": self.identity_encoder}
         return {**plan.pop("terms"), **plan, **told, **{name: value for name, value in more.items() if value}}

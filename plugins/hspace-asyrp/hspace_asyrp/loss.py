@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from hspace_asyrp.natural import Natural
+
 SOFT = 1e-2
 """A change of the embedding that counts as none. It keeps the gradient of the cosine finite where nothing changed
 yet, which is where every head with a zero start begins."""
@@ -19,10 +21,11 @@ WIDTHS = 2.0
 class Terms:
     """The weights of the loss.
 
-    `clip` that of the directional loss, `recon` that of the mean absolute change of P_t (it is multiplied by the
-    cosine of the two prompts, so that a greater change is allowed to cost more pixels), `effect` that of the hinge:
-    the cosine alone is content with an edit that nobody sees. `l1` weighs the change of P_t whatever the prompts are,
-    and `identity` the change of what another encoder says of it.
+    `match` that of the distance from the change that goes with the prompt by nature, `clip` that of the directional
+    loss, `recon` that of the mean absolute change of P_t (it is multiplied by the cosine of the two prompts, so that a
+    greater change is allowed to cost more pixels), `effect` that of the hinge: the cosine alone is content with an edit
+    that nobody sees. `l1` weighs the change of P_t whatever the prompts are, and `identity` the change of what another
+    encoder says of it.
     """
 
     clip: float = 0.8
@@ -30,15 +33,20 @@ class Terms:
     effect: float = 1.0
     l1: float = 0.0
     identity: float = 0.0
+    match: float = 0.0
 
 
 @dataclass(frozen=True)
 class Goal:
-    """Where to: the unit text direction (D,), how far along it the full effect is, the cosine of the two prompts."""
+    """Where to: the unit text direction (D,), how far along it the full effect is, the cosine of the two prompts.
+
+    `natural` is what the backbone's own pictures say of it, where that was looked at.
+    """
 
     delta_T: Tensor
     full: float
     cosine: float
+    natural: Natural | None = None
 
 
 def direction_cosine(delta_I: Tensor, delta_T: Tensor) -> Tensor:
@@ -60,6 +68,17 @@ def asyrp_loss(edited: Tensor, reference: Tensor, pixels: Tensor, goal: Goal, te
     clip = 1 - direction_cosine(delta_I, goal.delta_T)
     short = (1 - along / goal.full).clamp(min=0)
     return terms.clip * clip + (terms.recon * goal.cosine + terms.l1) * pixels + terms.effect * short
+
+
+def natural_loss(change: Tensor, asked: Tensor, pixels: Tensor, goal: Goal, terms: Terms) -> Tensor:
+    """The loss (B,) of a change of P_t's embedding (B, D) against the one asked for (B, D).
+
+    Their distance is squared, in units of the full effect: too much is as wrong as too little, and so is all that does
+    not go with the prompt in the backbone's own pictures. An edit that a glance at those would call odd, such as a
+    pasted part, moves the embedding where they never go. `pixels` (B,) is the mean absolute change of P_t.
+    """
+    missed = (change - asked).square().sum(dim=1) / goal.full**2
+    return terms.match * missed + (terms.recon * goal.cosine + terms.l1) * pixels
 
 
 def official_loss(edited: Tensor, original: Tensor, pixels: Tensor, goal: Goal, terms: Terms) -> Tensor:

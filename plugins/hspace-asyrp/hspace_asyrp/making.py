@@ -13,9 +13,10 @@ from hspace import Backbone, Direction, Head, Task
 from hspace.fingerprint import probe
 from hspace.meta import Measurement, Provenance, Scope, Strength
 from hspace.sampling import latents
-from hspace_asyrp.effect import ROUNDS, STEPS, Bench, Effect
+from hspace_asyrp.effect import ROUNDS, Bench, Effect
 from hspace_asyrp.inert import InertError
 from hspace_asyrp.loss import WIDTHS, Goal
+from hspace_asyrp.natural import GOAL
 from hspace_asyrp.scrambled import Scrambled
 from hspace_asyrp.window import Window
 
@@ -23,8 +24,8 @@ FINDER = "asyrp"
 HELD_OUT = 8
 HELD_OUT_SEED = 2**32
 """Far from the seeds that people choose, so that the held-out latents are not among the trained ones."""
-SCRAMBLES = 4
-RANGE = (1.0, 1.5, 2.0, 3.0)
+SCRAMBLES = 3
+RANGE = (1.0, 2.0, 3.0)
 EFFECTS = ROUNDS + 1 + SCRAMBLES + 2 * len(RANGE)
 """How often the effect of a head on the held-out pictures is measured, in all."""
 LEAST = 0.1
@@ -49,7 +50,7 @@ def made(
     """
     assert task.prompts is not None
     held_out = latents(backbone, HELD_OUT, HELD_OUT_SEED + task.seed)
-    bench = Bench(backbone, task.encoder, goal.delta_T, held_out, window.t_edit, task.steps)
+    bench = Bench(backbone, task.encoder, goal.delta_T, held_out, window, task.steps)
     scale = bench.strength_for(head, goal.full)
     reached = bench.effect(head, scale)
     channels = probe(backbone).h_shape[0]
@@ -68,10 +69,11 @@ def made(
         steps=task.steps,
         t_edit=window.t_edit,
         t_boost=window.t_boost,
+        t_start=window.t_start,
         strength=Strength(default=1.0, min=least, max=most),
         scope=Scope(kind="global"),
         prompts=task.prompts,
-        metrics=_metrics(reached, noise, goal),
+        metrics=_metrics(bench, reached, noise, goal),
         provenance=Provenance(finder=FINDER, config=dict(config), data=task.data or f"{len(task.x_T)} latents"),
     )
 
@@ -100,11 +102,13 @@ def _apart(vectors: Tensor) -> float:
     return float(torch.pdist(vectors.cpu()).mean())
 
 
-def _metrics(reached: Effect, noise: float, goal: Goal) -> tuple[Measurement, ...]:
-    protocol = f"change of the embedding along the text direction, unseen latents, {STEPS} steps, strength 1"
+def _metrics(bench: Bench, reached: Effect, noise: float, goal: Goal) -> tuple[Measurement, ...]:
+    protocol = (
+        f"change of the embedding along the text direction, unseen latents, {bench.steps_found} steps, strength 1"
+    )
     figures = {
         "effect": (reached.mean, protocol),
-        "full_effect": (goal.full, f"{WIDTHS:g} standard deviations of the training pictures along the text direction"),
+        "full_effect": (goal.full, f"{_full(goal)} along the text direction"),
         "effect_of_scrambled_heads": (noise, f"the largest of {SCRAMBLES}, as the effect"),
         "effect_across": (float(reached.across.mean()), "change across the text direction, as the effect"),
     }
@@ -112,6 +116,12 @@ def _metrics(reached: Effect, noise: float, goal: Goal) -> tuple[Measurement, ..
         Measurement(name=name, value=value, n=len(reached.along), protocol=told)
         for name, (value, told) in figures.items()
     )
+
+
+def _full(goal: Goal) -> str:
+    if goal.natural is None:
+        return f"{WIDTHS:g} standard deviations of the training pictures"
+    return f"what the backbone's own pictures lack, in the mean, of the one that scores above {GOAL:.0%} of them"
 
 
 def _slug(prompt: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -14,21 +14,25 @@ from hspace import Backbone, Encoder, Head
 from hspace.sampling import ddim_step, predict_x0
 from hspace.schedule import alpha_at
 from hspace_asyrp.identity import Identity
-from hspace_asyrp.loss import Goal, Terms, asyrp_loss, official_loss
+from hspace_asyrp.loss import Goal, Terms, asyrp_loss, natural_loss, official_loss
 from hspace_asyrp.precision import Precision
 from hspace_asyrp.processes import Processes
 from hspace_asyrp.unedited import Unedited
 
-Fidelity = Literal["paper", "official"]
+Fidelity = Literal["natural", "paper", "official"]
 Trajectory = Literal["edited", "unedited"]
+MOMENTUM = 0.5
+LONGEST = 4e-3
+"""The most that one step of the gradient may move delta_h, as a share of h."""
 
 
 @dataclass(frozen=True)
 class Plan:
     """How a head is trained: how often each picture is seen, how many at once, and how the optimizer walks.
 
-    `fidelity` "paper" compares with P_t of the unedited trajectory and walks with Adam, whose rate falls along a half
-    cosine; "official" does what the released code does: x_0 as the reference, -log((1 + cos) / 2), and SGD, whose rate
+    `fidelity` "natural" asks of P_t the change that goes with the prompt in the backbone's own pictures, and "paper" any
+    change along the prompts, against P_t of the unedited trajectory; they walk with Adam, or, natural and `by_sgd`, with
+    SGD whose steps are measured by h, and the rate falls along a half cosine. "official" does what the released code does: x_0 as the reference, -log((1 + cos) / 2), and SGD, whose rate
     is multiplied by `decay` every `decay_every` epochs.
     `trajectory` is where x_t comes from: the paper walks a batch along the edited one; on the unedited one, which is
     known, a batch is of pictures at any timesteps.
@@ -39,11 +43,12 @@ class Plan:
     rate: float = 2e-3
     seed: int = 0
     terms: Terms = field(default_factory=Terms)
-    fidelity: Fidelity = "paper"
+    fidelity: Fidelity = "natural"
     precision: Precision = "auto"
     trajectory: Trajectory = "edited"
     decay: float = 0.9
     decay_every: int = 20
+    by_sgd: bool = False
 
     def order(self, n: int, epoch: int) -> list[Tensor]:
         """The batches of an epoch: all n pictures, shuffled by the seed and the epoch alone."""
@@ -56,7 +61,14 @@ class Plan:
         """What walks the head's weights."""
         if self.fidelity == "official":
             return torch.optim.SGD(head.parameters(), lr=self.rate)
+        if self.measured:
+            return torch.optim.SGD(head.parameters(), lr=self.rate, momentum=MOMENTUM)
         return torch.optim.Adam(head.parameters(), lr=self.rate)
+
+    @property
+    def measured(self) -> bool:
+        """Whether a step of the optimizer is measured by h."""
+        return self.by_sgd and self.fidelity == "natural"
 
     def rate_at(self, done: int, total: int) -> float:
         """The learning rate when `done` of `total` passes over a batch are behind it."""
@@ -91,9 +103,11 @@ class Training:
         self.optimizer = plan.optimizer(self.head)
         self.places = len(window.timesteps) if plan.trajectory == "unedited" else 1
         self.batches = [batch for epoch in range(plan.epochs) for batch in plan.order(self.places * len(x_T), epoch)]
-        self.criterion: Callable[[Tensor, Tensor, Tensor, Goal, Terms], Tensor] = (
-            official_loss if plan.fidelity == "official" else asyrp_loss
-        )
+        self.asked = self.change = torch.zeros(0)
+        if plan.fidelity == "natural":
+            assert goal.natural is not None
+            self.asked, self.change = goal.natural.asked(window.final), goal.natural.within(window.timesteps)
+        self.h_square = torch.ones(())
 
     @property
     def passes(self) -> int:
@@ -108,7 +122,7 @@ class Training:
         for group in self.optimizer.param_groups:
             group["lr"] = self.plan.rate_at(index, self.passes)
         batch, share = self.processes.share(self.batches[index])
-        losses = [self._learn(loss * share) for loss in self._losses(batch, self.head)]
+        losses = [self._learn(loss * share, share) for loss in self._losses(batch, self.head)]
         return sum(losses) / len(losses)
 
     @torch.no_grad()
@@ -118,12 +132,24 @@ class Training:
         losses = [float(self.processes.sum(loss * share)) for loss in self._losses(batch, head)]
         return sum(losses) / len(losses)
 
-    def _learn(self, loss: Tensor) -> float:
+    def _learn(self, loss: Tensor, share: float) -> float:
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.processes.sum_gradients(self.head)
+        if self.plan.measured:
+            self._measure(float(self.processes.sum(self.h_square * share)))
         self.optimizer.step()
         return float(self.processes.sum(loss.detach()))
+
+    def _measure(self, h_square: float) -> None:
+        """Turns the gradient by delta_h into one by delta_h / |h|, on the same scale as delta_h, and bounds the step.
+
+        The same rate then suits every backbone and timestep.
+        """
+        for parameter in self.head.parameters():
+            if parameter.grad is not None:
+                parameter.grad *= h_square
+        torch.nn.utils.clip_grad_norm_(self.head.parameters(), LONGEST * math.sqrt(h_square) / self.plan.rate)
 
     def _losses(self, batch: Tensor, head: Head) -> Iterator[Tensor]:
         """The losses of a pass; the head may learn from each before the next is asked for."""
@@ -137,6 +163,7 @@ class Training:
             with torch.no_grad():
                 state = self.backbone.encode_h(x_t, torch.full((len(x_t),), float(t), device=x_t.device))
                 eps = self.backbone.decode_h(state)
+            self.h_square = state.h.float().square().sum(dim=(1, 2, 3)).mean()
             eps_edit = self.backbone.decode_h(state, head(state))
             yield self._loss(predict_x0(x_t, eps_edit, a_t), step, batch)
             x_t = ddim_step(x_t, eps, a_t, a_next, eps_edit=eps_edit.detach())
@@ -150,6 +177,7 @@ class Training:
         a_t = self.backbone.alphas_cumprod[t.long().cpu()].to(x_t).reshape(-1, 1, 1, 1)
         with torch.no_grad():
             state = self.backbone.encode_h(x_t, t)
+        self.h_square = state.h.float().square().sum(dim=(1, 2, 3)).mean()
         eps_edit = self.backbone.decode_h(state, head(state))
         P_t = (x_t - (1 - a_t).sqrt() * eps_edit) / a_t.sqrt()
         yield self._loss(P_t, steps, batch)
@@ -157,9 +185,14 @@ class Training:
     def _loss(self, P_t: Tensor, step: int | Tensor, batch: Tensor) -> Tensor:
         image = self.backbone.x0_to_image(P_t)
         pixels = (image - self.window.P_t[step, batch]).abs().mean(dim=(1, 2, 3))
-        official = self.plan.fidelity == "official"
-        reference = self.window.final[batch] if official else self.window.embeddings[step, batch]
-        loss = self.criterion(self.encoder.images(image), reference, pixels, self.goal, self.plan.terms)
+        seen, goal, terms = self.encoder.images(image), self.goal, self.plan.terms
+        if self.plan.fidelity == "official":
+            loss = official_loss(seen, self.window.final[batch], pixels, goal, terms)
+        elif self.plan.fidelity == "paper":
+            loss = asyrp_loss(seen, self.window.embeddings[step, batch], pixels, goal, terms)
+        else:
+            change = seen - self.window.embeddings[step, batch]
+            loss = natural_loss(change, self.asked[batch][:, None] * self.change[step], pixels, goal, terms)
         if self.identity is not None:
             loss = loss + self.plan.terms.identity * self.identity.loss(image, step, batch)
         return loss.mean()

@@ -38,11 +38,12 @@ class Unedited:
         """The standard deviation of the finished pictures along a text direction (D,)."""
         return float((self.final @ delta_T).std())
 
-    def above(self, t_edit: int) -> Unedited:
-        """The part of it in the window t >= t_edit."""
-        n = sum(t >= t_edit for t in self.timesteps)
-        x_t = None if self.x_t is None else self.x_t[:n]
-        return Unedited(self.pairs[:n], self.P_t[:n], self.embeddings[:n], self.final, x_t)
+    def within(self, t_edit: int, t_start: int | None = None) -> Unedited:
+        """The part of it in the window t_edit <= t <= t_start."""
+        first = 0 if t_start is None else sum(t > t_start for t in self.timesteps)
+        part = slice(first, sum(t >= t_edit for t in self.timesteps))
+        x_t = None if self.x_t is None else self.x_t[part]
+        return Unedited(self.pairs[part], self.P_t[part], self.embeddings[part], self.final, x_t)
 
 
 @torch.no_grad()

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from hspace.schedule import Pair
+
 THRESHOLD, BOOST = 0.33, 1.2
 """The published thresholds on LPIPS (AlexNet): of P_t and x_0 at a cosine of 1, and of x_t and x_0."""
 CELEBA_TOTAL = 1.167
@@ -17,10 +19,18 @@ SHARE = THRESHOLD / CELEBA_TOTAL
 
 @dataclass(frozen=True)
 class Window:
-    """h is shifted at t >= t_edit, and steps below t_boost are stochastic; None for none."""
+    """h is shifted at t_edit <= t <= t_start, and steps below t_boost are stochastic; None for none.
+
+    Without t_start h is shifted from the first step on.
+    """
 
     t_edit: int
     t_boost: int | None
+    t_start: int | None = None
+
+    def timesteps(self, pairs: Sequence[Pair]) -> list[int]:
+        """The timesteps of sampling that are in it, falling."""
+        return [t for t, _ in pairs if t >= self.t_edit and (self.t_start is None or t <= self.t_start)]
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ def test_it_is_the_released_training(colours: Colours) -> None:
     backbone = PlantedBackbone()
     x_T, x_0 = latents(backbone, N, 0), latents(backbone, N, 7) / 3
     pairs = generation("asyrp", STEPS, 1000)
-    window = unedited(backbone, colours, x_T, pairs, 1, lambda done, total: None).above(T_EDIT)
+    window = unedited(backbone, colours, x_T, pairs, 1, lambda done, total: None).within(T_EDIT)
     window = replace(window, final=pictures(backbone, colours, x_0, 1))
     head = build_head(backbone, "table", {"timesteps": sorted(window.timesteps)}, None)
     torch.manual_seed(0)
@@ -80,7 +80,7 @@ def test_a_batch_is_compared_picture_by_picture(colours: Colours) -> None:
     """The released code compares all of a batch with its last picture."""
     backbone = PlantedBackbone()
     x_T, pairs = latents(backbone, N, 0), generation("asyrp", STEPS, 1000)
-    window = unedited(backbone, colours, x_T, pairs, N, lambda done, total: None).above(T_EDIT)
+    window = unedited(backbone, colours, x_T, pairs, N, lambda done, total: None).within(T_EDIT)
     head = build_head(backbone, "table", {"timesteps": sorted(window.timesteps)}, None)
     losses = {
         batch: [

@@ -45,7 +45,7 @@ class Counting(Backbone):
 
 def training(backbone: Backbone, encoder: Colours, trajectory: Trajectory, **plan: int) -> Training:
     pairs, x_T = generation("asyrp", STEPS, 1000), latents(backbone, N, 0)
-    window = unedited(backbone, encoder, x_T, pairs, 3, lambda done, total: None, keep_x_t=True).above(500)
+    window = unedited(backbone, encoder, x_T, pairs, 3, lambda done, total: None, keep_x_t=True).within(500)
     head = build_head(backbone, "table", {"timesteps": sorted(window.timesteps)}, None)
     goal = Goal(torch.tensor([1.0, 0.0, 0.0, 0.0]), 0.1, 0.9)
     return Training(backbone, encoder, head, x_T, window, goal, Plan(epochs=1, trajectory=trajectory, **plan))

@@ -27,7 +27,7 @@ class Run:
 
     def edited(self, backbone: Backbone, head: Head, x_T: Tensor) -> Tensor:
         """The pictures (n, 3, H, W) of x_T, edited by the head; without boosting, whose noise is not the head's."""
-        one = Edit(head, self.strength, self.meta.t_edit, self.meta.steps)
+        one = Edit(head, self.strength, self.meta.t_edit, self.meta.steps, t_start=self.meta.t_start)
         symmetric = self.meta.mode == "symmetric"
         return backbone.x0_to_image(edit(backbone, x_T, [one], steps=self.steps, t_boost=0, symmetric=symmetric))
 
