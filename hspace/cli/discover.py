@@ -67,7 +67,7 @@ def discover(
         int | None,
         typer.Option(
             min=1,
-            help="How many pictures of the source, or latents where there are no pictures [default: the finder's].",
+            help="How many pictures of the source, or latents where there are none [default: the finder's].",
         ),
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Sampling steps [default: 40].")] = None,
