@@ -30,10 +30,11 @@ LONGEST = 4e-3
 class Plan:
     """How a head is trained: how often each picture is seen, how many at once, and how the optimizer walks.
 
-    `fidelity` "natural" asks of P_t the change that goes with the prompt in the backbone's own pictures, and "paper" any
-    change along the prompts, against P_t of the unedited trajectory; they walk with Adam, or, natural and `by_sgd`, with
-    SGD whose steps are measured by h, and the rate falls along a half cosine. "official" does what the released code does: x_0 as the reference, -log((1 + cos) / 2), and SGD, whose rate
-    is multiplied by `decay` every `decay_every` epochs.
+    `fidelity` "natural" asks of P_t the change that goes with the prompt in the backbone's own pictures, and "paper"
+    any change along the prompts, against P_t of the unedited trajectory. They walk with Adam, or, natural and `by_sgd`,
+    with SGD whose steps are measured by h, and the rate falls along a half cosine. "official" does what the released
+    code does: x_0 as the reference, -log((1 + cos) / 2), and SGD, whose rate is multiplied by `decay` every
+    `decay_every` epochs.
     `trajectory` is where x_t comes from: the paper walks a batch along the edited one; on the unedited one, which is
     known, a batch is of pictures at any timesteps.
     """
