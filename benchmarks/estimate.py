@@ -11,7 +11,7 @@ from recording import record
 from hspace.cost import total
 from hspace.discovery import discover, estimate
 
-BACKBONE, ROUNDS = "ddpmpp-toyfaces-32", 2
+BACKBONE = "ddpmpp-toyfaces-32"
 ASKED = {
     "finder": "asyrp", "prompts": ("a face", "a face with glasses"), "encoder": "toyclip", "source": "toyfaces",
     "samples": 8, "config": {"epochs": 1, "rate": 0.02},
@@ -19,27 +19,22 @@ ASKED = {
 
 
 def main() -> None:
-    """Says and runs it in turn, each time with an empty cache, and records the ratios."""
+    """Says it and runs it, with an empty cache, and records the ratio, both by the CPU's clock: machines are shared."""
     torch.set_num_threads(1)
-    said, took, passes = [], [], 0
-    for _ in range(ROUNDS):
-        with tempfile.TemporaryDirectory() as folder:
-            os.environ["HSPACE_CACHE"], os.environ["HSPACE_HOME"] = f"{folder}/cache", f"{folder}/home"
-            cost = estimate(BACKBONE, **ASKED)
-            started = time.perf_counter()
-            discover(BACKBONE, **ASKED, out=Path(folder))
-            took.append(time.perf_counter() - started)
-            said.append(cost.seconds)
-            passes = total(cost.stages).encoder
+    time.perf_counter = time.process_time
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["HSPACE_CACHE"], os.environ["HSPACE_HOME"] = f"{folder}/cache", f"{folder}/home"
+        cost = estimate(BACKBONE, **ASKED)
+        took = discover(BACKBONE, **ASKED, out=Path(folder)).seconds
     record(
         "estimate",
         {
             "backbone": BACKBONE,
-            "encoder_passes": passes,
-            "estimated_s": [round(one, 1) for one in said],
-            "took_s": [round(one, 1) for one in took],
-            "ratio": [round(one / other, 3) for one, other in zip(said, took, strict=True)],
-            "load": [round(one, 1) for one in os.getloadavg()],
+            "estimated_cpu_s": {stage.name: round(stage.seconds, 1) for stage in cost.stages},
+            "estimated_cpu_s_in_all": round(cost.seconds, 1),
+            "took_cpu_s": round(took, 1),
+            "ratio": round(cost.seconds / took, 3),
+            "encoder_passes": total(cost.stages).encoder,
         },
     )
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from hspace import registry, storage
@@ -21,22 +20,20 @@ from hspace.direction import Direction
 from hspace.encoder import Encoder
 from hspace.errors import HspaceError, UsageError
 from hspace.finder import Finder, Task
-from hspace.images import contact_sheet, save_picture, to_picture
+from hspace.images import save_picture
 from hspace.inverting import INVERTED, invert_once, inverted_before
 from hspace.loading import default_backbone, load_backbone, load_encoder
 from hspace.pictures import Pictures, pictures_of_files, pictures_of_source
 from hspace.plugins import plugins
 from hspace.processes import is_main
-from hspace.sampling import Callback, edit, latents, sample
+from hspace.sampling import Callback, latents
 from hspace.schedule import generation
+from hspace.sheets import PREVIEW, SHEET_IMAGES, SHEET_STEPS, draw_sheet, sheet_latents
 
 UNSUPERVISED = "jacobian-svd"
 """The finder that needs nothing, used when none is named."""
 TEXT_DRIVEN = "asyrp"
 """The finder that goes from one prompt to another, used when prompts are given and none is named."""
-SHEET_STEPS = 20
-SHEET_IMAGES = 3
-PREVIEW = "preview.png"
 
 
 @dataclass(frozen=True)
@@ -93,8 +90,9 @@ def discover(
     """
     started = time.perf_counter()
     stage = progress or _quiet
-    task = _asked(steps, seed, bool(images or source), prompts, encoder, progress=stage("finding"), folder=out)
-    one = build_finder(finder, config or {}, task)
+    task = _asked(finder, steps, seed, bool(images or source), prompts, encoder)
+    task = replace(task, progress=stage("finding"), folder=out)
+    one = build_finder(finder, config or {})
     storage.require_writable(out)
     if name is not None and not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
         raise UsageError(f"a direction's name has small letters, digits, - and _; {name!r} was given")
@@ -146,8 +144,8 @@ def estimate(
     The sheet is that of one direction, edited in all its steps. Raises as `discover` does, and UsageError for a finder
     that cannot say.
     """
-    task = _asked(steps, seed, bool(images or source), prompts, encoder)
-    one = build_finder(finder, config or {}, task)
+    task = _asked(finder, steps, seed, bool(images or source), prompts, encoder)
+    one = build_finder(finder, config or {})
     if not isinstance(one, EstimatingFinder):
         raise UsageError(f"finder {finder!r} cannot say what it costs; try it on few samples")
     backbone, task = _loaded(backbone, task, device, weights, offline)
@@ -168,35 +166,32 @@ def estimate(
     return Cost(tuple(stages), None if peak is None else peak + found.more_bytes)
 
 
-def build_finder(name: str, config: Mapping[str, Any], task: Task) -> Finder:
-    """The named finder, for a task that has all that it needs.
-
-    Raises NotFoundError for an unknown one, UsageError for a config it does not take, or a need that is not met.
-    """
-    card = plugins().find("finders", name)
-    build = card.load()
+def build_finder(name: str, config: Mapping[str, Any]) -> Finder:
+    """The named finder. Raises NotFoundError for an unknown one, UsageError for a config it does not take."""
+    build = plugins().find("finders", name).load()
     try:
         inspect.signature(build).bind(**config)
     except TypeError as error:
         takes = ", ".join(inspect.signature(build).parameters) or "nothing"
         raise UsageError(f"finder {name!r} takes {takes}; {', '.join(config)} was given ({error})") from error
-    task.require(card)
     finder: Finder = build(**config)
     return finder
 
 
 def _asked(
+    finder: str,
     steps: int,
     seed: int,
     with_pictures: bool,
     prompts: tuple[str, str] | None,
     encoder: Encoder | str | Path | None,
-    **more: Any,
 ) -> Task:
-    """The task before there is a backbone, so that needs are checked before any weight is read."""
+    """The task before there is a backbone, so that the finder's needs are checked before any weight is read."""
     nothing = torch.empty(0)
     x_0 = nothing if with_pictures else None
-    return Task(x_T=nothing, steps=steps, seed=seed, x_0=x_0, prompts=prompts, encoder=encoder, **more)
+    task = Task(x_T=nothing, steps=steps, seed=seed, x_0=x_0, prompts=prompts, encoder=encoder)
+    task.require(plugins().find("finders", finder))
+    return task
 
 
 def _loaded(
@@ -280,43 +275,3 @@ def _signed(direction: Direction, name: str | None) -> Direction:
 
 def _quiet(stage: str) -> Callback:
     return lambda done, total: None
-
-
-def parts(directions: Sequence[Direction]) -> list[Direction]:
-    """The directions one by one, each basis taken apart into its components, unless one of them was picked."""
-    return [
-        direction.pick(k) if direction.meta.components > 1 and direction.component is None else direction
-        for direction in directions
-        for k in range(direction.meta.components if direction.component is None else 1)
-    ]
-
-
-def sheet_latents(task: Task, backbone: Backbone) -> Tensor:
-    """A few x_T (n, C, H, W) for a sheet: the task's first, and drawn ones where it has too few."""
-    more = latents(backbone, SHEET_IMAGES, task.seed)
-    return torch.cat([task.x_T, more[len(task.x_T) :]])[:SHEET_IMAGES]
-
-
-def draw_sheet(
-    backbone: Backbone, directions: Sequence[Direction], x_T: Tensor, callback: Callable[[int, int], None]
-) -> Image.Image:
-    """A contact sheet: a row per direction, and for each x_T a column per strength from its min over 0 to its max."""
-    rows, labels, columns = [], [], [""]
-    singles = parts(directions)
-    plain = _pictures(backbone, sample(backbone, x_T, steps=SHEET_STEPS))
-    for done, direction in enumerate(singles, start=1):
-        low, high = direction.meta.strength.min, direction.meta.strength.max
-        strengths = [low, low / 2, high / 2, high]
-        four, per_picture = x_T.repeat_interleave(4, dim=0), torch.tensor(strengths * len(x_T))
-        edited = _pictures(backbone, edit(backbone, four, [(direction, per_picture)], steps=SHEET_STEPS))
-        sides = [edited[i : i + 4] for i in range(0, len(edited), 4)]
-        rows.append([[*side[:2], zero, *side[2:]] for side, zero in zip(sides, plain, strict=True)])
-        labels.append(direction.id.rpartition("/")[2] if direction.component is None else f"#{direction.component}")
-        columns = [f"{low:+.3g}", f"{low / 2:+.3g}", "0", f"{high / 2:+.3g}", f"{high:+.3g}"]
-        callback(done, len(singles))
-    title = ", ".join(direction.meta.id for direction in directions)
-    return contact_sheet(rows, labels, columns, title)
-
-
-def _pictures(backbone: Backbone, x_0: Tensor) -> list[Image.Image]:
-    return [to_picture(image) for image in backbone.x0_to_image(x_0)]

@@ -168,7 +168,7 @@ def _answer_cost(cost: "Cost", as_json: bool) -> None:
 
 
 def _rows(direction: Any, folder: Path) -> list[dict[str, Any]]:
-    from hspace.discovery import parts
+    from hspace.sheets import parts
 
     def measured(name: str, component: int | None) -> float | None:
         values = (one.value for one in direction.meta.metrics if (one.name, one.component) == (name, component))

@@ -50,6 +50,14 @@ def test_a_published_recipe_runs_on_the_backbone_that_is_named(cli: Cli) -> None
     assert "towards 'smiling face'" in answer.err
 
 
+def test_what_a_recipe_would_cost_is_said_with_the_options_that_win(cli: Cli) -> None:
+    quick = ("--samples", 2, "--steps", 3, "--set", "t_edit=500", "--set", "t_boost=0", "--set", "epochs=5")
+    asked = ("--recipe", "smiling", "--backbone", BACKBONE, "--encoder", "toyclip")
+    stages = {one["stage"]: one for one in cli("discover", *asked, *quick, "--estimate", "--json").json["stages"]}
+    assert list(stages) == ["unedited", "training", "measuring", "drawing", "all"]
+    assert stages["training"]["decoder_with_graph"] == 5 * 2 * len([999])
+
+
 def test_an_unknown_recipe_is_not_found(cli: Cli) -> None:
     answer = cli("discover", "--recipe", "smilling")
     assert answer.code == 4

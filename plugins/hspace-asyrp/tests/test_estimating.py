@@ -4,21 +4,36 @@ from pathlib import Path
 
 import pytest
 
+from hspace import registry
 from hspace.cost import Counted, Passes, total
 from hspace.discovery import estimate
+from hspace.errors import RefusedError
 from hspace.testing import PlantedBackbone
 from hspace_asyrp.finder import build
 
-from .colours import STEPS, Colours, task
+from .colours import STEPS, Colours, found, task
 
 pytestmark = pytest.mark.usefixtures("hspace_home")
 CONFIG = {"head": "table", "epochs": 12, "rate": 0.05, "batch": 3}
 
 
-@pytest.mark.parametrize("window", [{"t_edit": 400, "t_boost": 0}, {"t_edit": 400}, {}])
-def test_the_passes_are_those_of_the_real_run(colours: Colours, window: dict[str, int]) -> None:
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"t_edit": 400, "t_boost": 0},
+        {"t_edit": 400},
+        {},
+        {"trajectory": "unedited"},
+        {"t_edit": 400, "t_boost": 0, "init": "planted/red.asyrp"},
+        {"t_edit": 400, "t_boost": 0, "init": "planted/red.asyrp", "trajectory": "unedited"},
+    ],
+    ids=lambda more: "-".join(map(str, more)),
+)
+def test_the_passes_are_those_of_the_real_run(colours: Colours, more: dict[str, object]) -> None:
     backbone = PlantedBackbone()
-    finder = build(**CONFIG, **window)
+    if "init" in more:
+        registry.add(found(colours)[1])
+    finder = build(**CONFIG, **more)
     said = total(finder.estimate(backbone, task(colours, backbone)).stages)
     counted = Counted(backbone)
     (_,) = finder.find(counted, task(colours, counted))
@@ -34,6 +49,20 @@ def test_a_training_step_is_said_to_cost_the_least_it_can(colours: Colours) -> N
     steps = 12 * 8 * sum(t >= 400 for t in (0, 142, 285, 428, 570, 713, 856, 999))
     assert stages["training"].passes == Passes(steps, 2 * steps, steps)
     assert list(stages) == ["curves", "unedited", "training", "measuring"]
+
+
+def test_a_step_on_the_unedited_trajectory_needs_no_pass_without_a_graph(colours: Colours) -> None:
+    backbone = PlantedBackbone()
+    said = build(**CONFIG, t_edit=400, trajectory="unedited").estimate(backbone, task(colours, backbone))
+    steps = 12 * 8 * sum(t >= 400 for t in (0, 142, 285, 428, 570, 713, 856, 999))
+    assert {one.name: one.passes for one in said.stages}["training"] == Passes(steps, steps, steps)
+
+
+def test_a_start_that_does_not_fit_is_refused_before_it_costs_anything(colours: Colours) -> None:
+    registry.add(found(colours)[1])
+    backbone = PlantedBackbone()
+    with pytest.raises(RefusedError, match="--set t_edit=400 --steps 8"):
+        build(**CONFIG, t_edit=700, init="planted/red.asyrp").estimate(backbone, task(colours, backbone))
 
 
 def test_curves_that_are_known_cost_nothing(colours: Colours) -> None:

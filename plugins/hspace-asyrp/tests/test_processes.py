@@ -61,6 +61,7 @@ def test_alone_a_process_has_the_whole_and_adds_nothing_up() -> None:
     assert one == Processes(0, 1)
     assert one.share(torch.arange(3))[1] == 1.0
     assert float(one.sum(torch.tensor(2.0))) == 2.0
+    assert one.from_main((3, 0), torch.device("cpu")) == (3, 0)
 
 
 def test_each_process_of_a_machine_takes_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 from torch import Tensor
 
 from hspace import Backbone, Direction, registry
-from hspace.discovery import PREVIEW, SHEET_IMAGES, draw_sheet
 from hspace.errors import NotFoundError, RefusedError, UsageError
 from hspace.images import save_picture
+from hspace.sheets import PREVIEW, SHEET_IMAGES, draw_sheet
 from hspace_heads.distill import new_id
 
 

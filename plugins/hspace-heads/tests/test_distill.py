@@ -15,11 +15,11 @@ from torch import Tensor
 from hspace import Backbone, Direction, Head, State, registry
 from hspace.building import build_head
 from hspace.cli import main
-from hspace.discovery import parts
 from hspace.errors import HspaceError, RefusedError, UsageError
 from hspace.loading import load_backbone, load_direction
 from hspace.meta import Scope, Strength
 from hspace.sampling import latents
+from hspace.sheets import parts
 from hspace.testing import PlantedBackbone
 from hspace.testing import hspace_home as hspace_home
 from hspace_heads.distill import Distilled, distill

@@ -44,9 +44,9 @@ def measure(
 ) -> None:
     """Measure a direction on rendered faces whose attributes are known; without --target, name what it changes."""
     from hspace.cli.output import pick_device, print_json
-    from hspace.discovery import parts
     from hspace.loading import load_backbone, load_direction
     from hspace.progress import progress
+    from hspace.sheets import parts
     from hspace_toyfaces.inverted_faces import inverted_faces
     from hspace_toyfaces.measuring_directions import measure_direction
     from hspace_toyfaces.naming import dominant_attributes
