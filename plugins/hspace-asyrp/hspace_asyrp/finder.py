@@ -69,8 +69,8 @@ def build(
     weights (a file, or a folder), and 0 is none. `fidelity` "natural" learns from `population` pictures of the
     backbone's own what goes with the prompt and when, "paper" is as written, and "official" as released;
     `precision` is that of the networks in training, "auto" bf16 on a GPU; `init` is a direction whose head to start
-    from; `tracker` is told of the losses. Raises UsageError for a value out of its range or a tracker that is not installed, NotFoundError for a
-    direction that is not there.
+    from; `tracker` is told of the losses. Raises UsageError for a value out of its range or a tracker that is not
+    installed, NotFoundError for a direction that is not there.
     """
     require_known(list(head_config or {}), "heads", head, plugins().find("heads", head).load())
     if (identity != 0) != (identity_encoder is not None):

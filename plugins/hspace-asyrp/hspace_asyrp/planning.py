@@ -28,9 +28,8 @@ def weights(fidelity: Fidelity, l1: float, identity: float, **given: float | Non
     usual = TERMS[fidelity]
     for name, weight in given.items():
         if weight and not usual[name] and (fidelity, name) != ("official", "effect"):
-            raise UsageError(
-                f"{name} is no term of fidelity={fidelity}; it has {', '.join(k for k in usual if usual[k])}"
-            )
+            terms = ", ".join(term for term, one in usual.items() if one)
+            raise UsageError(f"{name} is no term of fidelity={fidelity}; its terms are {terms}")
     chosen = {name: usual[name] if weight is None or not usual[name] else weight for name, weight in given.items()}
     return Terms(l1=l1, identity=identity, **chosen)
 
