@@ -224,11 +224,11 @@ def edit(
     """x_0 (B, C, H, W) generated from x_T with every direction at its strength: the asymmetric reverse process.
 
     In the window t_edit <= t <= t_start the network's h is shifted by the sum of the directions' delta_h, all of which
-    see the unedited h; `normalise` divides the sum by sqrt(N) for N directions. The predicted x_0 uses the edited eps, the
-    direction to x_t the original one; `symmetric` uses the edited one for both. Below t_boost the steps are stochastic
-    (eta = 1, quality boosting); of several directions, below the highest t_boost of those that move the picture.
-    t_edit, t_boost and the mode default to what each direction was found with, and each acts in its own window. A
-    picture all of whose strengths are 0 comes out bit for bit as from `sample`. Costs one encoder pass a step, and a
+    see the unedited h; `normalise` divides the sum by sqrt(N) for N directions. The predicted x_0 uses the edited eps,
+    the direction to x_t the original one; `symmetric` uses the edited one for both. Below t_boost the steps are
+    stochastic (eta = 1, quality boosting); of several directions, below the highest t_boost of those that move the
+    picture. t_edit, t_boost and the mode default to what each direction was found with, and each acts in its own
+    window. A picture all of whose strengths are 0 comes out bit for bit as from `sample`. Costs one encoder pass a step, and a
     second decoder pass inside the window only.
     Raises RefusedError for a direction of another backbone, UsageError for directions of different modes.
     Source: Kwon et al., Asyrp.
