@@ -68,7 +68,7 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, Pa
     folder, signals = tmp_path_factory.mktemp("stopped"), ["SIGKILL", "SIGINT"]
     command = [sys.executable, "-c", STOPPED, str(folder), *signals]
     path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
-    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=True)
     codes = map(int, done.stdout.split()[-len(signals) :])
     return {name: (code, folder / name) for name, code in zip(signals, codes, strict=True)}
 
