@@ -11,6 +11,8 @@ nox.options.default_venv_backend = "uv"
 ROOT = Path(__file__).parent
 MEMBERS = [*sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml")), ROOT / "zoo"]
 SOURCES = ["hspace", "plugins", "zoo", "tests", "benchmarks", "noxfile.py"]
+DEFAULT = "not slow and not gpu and not weights and not thirdparty"
+PARALLEL = ["--numprocesses", "auto", "--maxprocesses", "4", "--dist", "worksteal"]  # a process with torch takes 1 GB
 TYPED = ["hspace", *(str(path) for member in MEMBERS for path in member.glob("hspace_*") if path.is_dir())]
 
 
@@ -44,7 +46,7 @@ def types(session: nox.Session) -> None:
 @nox.session(venv_backend="none")
 def tests(session: nox.Session) -> None:
     """All tests that need neither minutes, nor an accelerator, nor published weights."""
-    session.run("pytest", "-m", "not slow and not gpu and not weights and not thirdparty", *session.posargs)
+    session.run("pytest", *PARALLEL, "-m", DEFAULT, *session.posargs)
 
 
 @nox.session(venv_backend="none")
@@ -71,8 +73,8 @@ def plugin(session: nox.Session, name: str) -> None:
 @nox.session
 def plugins_vs_core(session: nox.Session) -> None:
     """Core's tests again, with every plugin installed as pip would."""
-    install(session, *everything(), "pytest")
-    session.run("pytest", "tests", "-m", "not slow and not gpu and not weights and not thirdparty", *session.posargs)
+    install(session, *everything(), "pytest", "pytest-xdist")
+    session.run("pytest", "tests", *PARALLEL, "-m", DEFAULT, *session.posargs)
 
 
 @nox.session(venv_backend="none")

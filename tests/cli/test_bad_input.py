@@ -172,7 +172,7 @@ main()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the limit on a file's size is a Unix one")
-def test_a_full_disk_leaves_no_half_written_file(cli: Cli, found: str, face: Path) -> None:
-    arguments = ["edit", str(face), "--direction", f"{found}#0", "--steps", "4"]
+def test_a_full_disk_leaves_no_half_written_file(cli: Cli, planted_find: str, face: Path) -> None:
+    arguments = ["edit", str(face), "--direction", f"{planted_find}#0", "--steps", "4"]
     ran = subprocess.run([sys.executable, "-c", FULL_DISK, *arguments], capture_output=True, text=True)
     refused(Answer(ran.returncode, ran.stdout, ran.stderr), 1, "File too large; nothing was changed")

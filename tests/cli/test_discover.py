@@ -4,13 +4,18 @@ from pathlib import Path
 
 from PIL import Image
 
+from hspace import registry
+from hspace.meta import WEIGHTS_FILE
+from hspace.storage import sha256
+
 from .conftest import BACKBONE, Cli
 
-QUICK = ("--backbone", BACKBONE, "-k", 2, "--samples", 1, "--steps", 4)
+QUICK = ("-k", 2, "--samples", 1, "--steps", 4)
+CALL = ("discover", "--unsupervised", "--backbone", BACKBONE, *QUICK)
 
 
 def test_it_answers_with_directions_a_sheet_and_the_seconds(cli: Cli) -> None:
-    answer = cli("discover", "--unsupervised", *QUICK, "--json").json
+    answer = cli(*CALL, "--json").json
     assert [set(one) for one in answer["directions"]] == [{"id", "path", "sigma", "residual"}] * 2
     assert answer["directions"][0]["sigma"] >= answer["directions"][1]["sigma"] > 0
     assert answer["seconds"] > 0
@@ -25,30 +30,26 @@ def test_what_it_found_is_in_the_registry_with_a_preview(cli: Cli, found: str) -
     assert cli("verify", found).code == 0
 
 
-def test_a_find_can_be_named(cli: Cli) -> None:
-    answer = cli("discover", "--unsupervised", *QUICK, "--name", "my-find", "--json").json
-    assert [one["id"] for one in answer["directions"]] == [f"{BACKBONE}/my-find.jacobian-svd#{k}" for k in (0, 1)]
+def test_a_find_can_be_named(cli: Cli, planted: str) -> None:
+    answer = cli("discover", "--unsupervised", "--backbone", planted, *QUICK, "--name", "my-find", "--json").json
+    assert [one["id"] for one in answer["directions"]] == [f"{planted}/my-find.jacobian-svd#{k}" for k in (0, 1)]
 
 
 def test_a_name_that_is_no_name_is_refused(cli: Cli) -> None:
-    answer = cli("discover", "--unsupervised", *QUICK, "--name", "../escape")
+    answer = cli(*CALL, "--name", "../escape")
     assert answer.code == 2
     assert "small letters, digits, - and _; '../escape' was given" in answer.err
 
 
-def test_the_same_seed_gives_the_same_bytes(cli: Cli) -> None:
-    def weights(home: str) -> bytes:
-        (one, _) = cli("discover", "--unsupervised", *QUICK, "--out", home, "--json").json["directions"]
-        return (Path(one["path"]) / "weights.safetensors").read_bytes()
-
-    assert weights("first") == weights("second")
+def test_the_same_seed_gives_the_same_bytes(cli: Cli, found: str) -> None:
+    before = (registry.find(found).folder / WEIGHTS_FILE).read_bytes()
+    (one, _) = cli(*CALL, "--json").json["directions"]
+    assert (Path(one["path"]) / WEIGHTS_FILE).read_bytes() == before
 
 
-def test_pictures_are_inverted_and_named_by_their_sha256(cli: Cli, face: Path) -> None:
-    answer = cli("discover", "--unsupervised", *QUICK, "--images", face, "--json")
+def test_pictures_are_inverted_and_named_by_their_sha256(cli: Cli, planted: str, face: Path) -> None:
+    answer = cli("discover", "--unsupervised", "--backbone", planted, *QUICK, "--images", face, "--json")
     (direction,) = cli("show", answer.json["directions"][0]["id"], "--json").json["found"]
-    from hspace.storage import sha256
-
     assert direction["scope"]["image_sha256"] == sha256(face)
 
 
@@ -65,13 +66,13 @@ def test_an_unknown_finder_exits_with_4(cli: Cli) -> None:
 
 
 def test_an_unknown_setting_names_those_there_are(cli: Cli) -> None:
-    answer = cli("discover", "--unsupervised", *QUICK, "--set", "tolerance=0.1")
+    answer = cli(*CALL, "--set", "tolerance=0.1")
     assert answer.code == 2
     assert "has no setting 'tolerance'; it takes k, at, t_edit, tol" in answer.err
 
 
 def test_a_setting_of_another_type_is_refused(cli: Cli) -> None:
-    answer = cli("discover", "--unsupervised", *QUICK, "--set", "tol=small")
+    answer = cli(*CALL, "--set", "tol=small")
     assert answer.code == 2
     assert "--set tol" in answer.err
 

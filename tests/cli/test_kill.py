@@ -1,6 +1,7 @@
 """kill -9 at any moment leaves the registry and the outputs whole, and a rerun completes."""
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -27,9 +28,10 @@ main()
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is a Unix signal")
 
 
-def killed_once(command: list[str], there: Path, pattern: str) -> None:
-    """Runs a command and kills it as soon as a file of that pattern is there."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def killed_once(command: list[str], there: Path, pattern: str, pace: float = 0) -> None:
+    """Runs a command and kills it as soon as a file of that pattern is there; `pace` is for the planted backbone."""
+    environment = {**os.environ, "PACE": str(pace)}
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
     while process.poll() is None and not any(there.rglob(pattern)):
         time.sleep(0.005)
     alive = process.poll() is None
@@ -38,14 +40,14 @@ def killed_once(command: list[str], there: Path, pattern: str) -> None:
     assert alive, "the command ended before it could be killed"
 
 
-def test_edit_goes_on_where_it_was_killed(cli: Cli, found: str, face: Path, tmp_path: Path) -> None:
+def test_edit_goes_on_where_it_was_killed(cli: Cli, planted_find: str, face: Path, tmp_path: Path) -> None:
     faces = tmp_path / "faces"
     faces.mkdir()
     for index in range(6):
         shutil.copy(face, faces / f"{index}.png")
-    call = ["edit", str(faces), "--direction", f"{found}#0=2", "--steps", "30", "--batch", "1", "--json"]
+    call = ["edit", str(faces), "--direction", f"{planted_find}#0=2", "--steps", "20", "--batch", "1", "--json"]
     out = tmp_path / "hspace-out" / "edit"
-    killed_once([*HSPACE, *call], out, "0.png")
+    killed_once([*HSPACE, *call], out, "0.png", pace=0.005)
     for path in out.glob("[0-9].png"):
         with Image.open(path) as picture:
             picture.load()
@@ -58,10 +60,10 @@ def test_edit_goes_on_where_it_was_killed(cli: Cli, found: str, face: Path, tmp_
 
 @pytest.mark.parametrize("moment", ["*.safetensors", "direction.json"])
 def test_discover_leaves_a_registry_that_lists_and_completes(
-    cli: Cli, tmp_path: Path, hspace_home: Path, moment: str
+    cli: Cli, planted: str, hspace_home: Path, moment: str
 ) -> None:
-    call = ["discover", "--unsupervised", "--backbone", BACKBONE, "-k", "2", "--samples", "1", "--steps", "4"]
-    killed_once([*HSPACE, *call], hspace_home, moment)
+    call = ["discover", "--unsupervised", "--backbone", planted, "-k", "2", "--samples", "1", "--steps", "4"]
+    killed_once([*HSPACE, *call], hspace_home, moment, pace=0.005)
     for entry in registry.entries():
         Direction.load(entry.folder)
     assert cli("verify").code == 0

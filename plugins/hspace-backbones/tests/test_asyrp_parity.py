@@ -128,6 +128,23 @@ def test_inversion_and_generation_walk_the_official_pairs() -> None:
     assert generation("asyrp", 8, 1000) == [tuple(pair) for pair in loop["generation_pairs"]]
 
 
+class Recording(SplitUNet):
+    """Keeps every h."""
+
+    def encode_h(self, x_t: Tensor, t: Tensor) -> State:
+        state = super().encode_h(x_t, t)
+        self.seen = [*getattr(self, "seen", []), state.h]
+        return state
+
+
+def test_h_at_both_ends_of_inversion_is_the_official_one() -> None:
+    recording = Recording(backbone().unet, alphas_cumprod())
+    invert(recording, io("loop/x0"), steps=8, fixed_point=0)
+    assert len(recording.seen) == len(facts()["loop"]["inversion_pairs"])
+    assert_close(recording.seen[0], io("loop/h_first_inversion_step"), 1e-4)
+    assert_close(recording.seen[-1], io("loop/h_last_inversion_step"), 1e-4)
+
+
 def test_inversion_without_refinement_is_the_official_one() -> None:
     x_T = invert(backbone(), io("loop/x0"), steps=8, fixed_point=0)
     assert_close(x_T, io("loop/xT"), 1e-4)

@@ -17,7 +17,7 @@ from hspace_backbones.arguments import OpenaiArguments
 from hspace_backbones.first_stage import FirstStage
 from hspace_backbones.latent import LatentUNet
 from hspace_backbones.layers import convert, official_shapes
-from hspace_backbones.ldm_checkpoint import take_apart
+from hspace_backbones.ldm_checkpoint import EMA, take_apart
 from hspace_backbones.networks import build
 
 SHARED = Path(__file__).parents[4] / "shared" / "parity"
@@ -28,7 +28,7 @@ each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 
 
 @cache
-def tiny(path: Path) -> tuple[LatentUNet, dict[str, Tensor]]:
+def tiny(path: Path, averaged: bool = True) -> tuple[LatentUNet, dict[str, Tensor]]:
     from safetensors import safe_open
 
     with safe_open(path, "pt") as file:
@@ -38,6 +38,8 @@ def tiny(path: Path) -> tuple[LatentUNet, dict[str, Tensor]]:
     args = OpenaiArguments.read(meta["unet_args"], openai.NEUTRAL)
     layers = list(openai.layers(args))
     checkpoint = {name.removeprefix("ckpt/"): t for name, t in tensors.items() if name.startswith("ckpt/")}
+    if not averaged:
+        checkpoint = {name: t for name, t in checkpoint.items() if not name.startswith(EMA)}
     parts = take_apart(checkpoint, official_shapes(layers))
     unet = build(UNet2DModel, openai.unet_config(args, groups), openai.mends(args))
     unet.load_state_dict(convert(parts.unet, layers))
@@ -73,6 +75,14 @@ def test_eps_is_that_of_the_averaged_weights_with_and_without_an_edit(path: Path
     eps = backbone.decode_h(backbone.encode_h(io["x"], io["t"]), io["delta_h"] if edited else None)
     assert_close(eps, io["out_edit" if edited else "out"])
     assert (eps - io["out_raw_weights"]).abs().max() > 1e-3
+
+
+@needs_reference
+@each_file
+@torch.no_grad()
+def test_where_there_are_no_averaged_weights_eps_is_that_of_the_raw_ones(path: Path) -> None:
+    backbone, io = tiny(path, averaged=False)
+    assert_close(backbone(io["x"], io["t"]), io["out_raw_weights"])
 
 
 @needs_reference

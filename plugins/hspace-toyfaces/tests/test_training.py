@@ -23,17 +23,22 @@ RECIPE = BackboneRecipe(
     channels=(8, 8),
 )  # fmt: skip
 
-KILLED = """
+STOPPED = """
 import os, signal, sys
 from pathlib import Path
 import torch
-from test_training import RECIPE, learner
+from test_training import learner
 from hspace_toyfaces.training import Run, train
 torch.set_num_threads(1)
-made = learner()
-step = made.step
-made.step = lambda i: os.kill(os.getpid(), signal.{name}) or step(i) if i == 5 else step(i)
-sys.exit(0 if train(made, Run(Path(sys.argv[1]), save_every=0.0, log_every=2)) else 130)
+learner()  # imports what the processes share
+for name in sys.argv[2:]:
+    child = os.fork()
+    if child == 0:
+        made = learner()
+        step = made.step
+        made.step = lambda i: os.kill(os.getpid(), signal.Signals[name]) or step(i) if i == 5 else step(i)
+        os._exit(0 if train(made, Run(Path(sys.argv[1], name), save_every=0.0, log_every=2)) else 130)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
@@ -57,10 +62,15 @@ def equal(some: Mapping[str, Tensor], others: Mapping[str, Tensor]) -> bool:
     return some.keys() == others.keys() and all(torch.equal(some[name], others[name]) for name in some)
 
 
-def stopped_by(name: str, folder: Path) -> int:
-    command = [sys.executable, "-c", KILLED.format(name=name), str(folder)]
-    env = os.environ | {"PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, env=env, check=False).returncode
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, Path]]:
+    """For each signal, how a process that got it in the middle of a run ended, and the run's folder."""
+    folder, signals = tmp_path_factory.mktemp("stopped"), ["SIGKILL", "SIGINT"]
+    command = [sys.executable, "-c", STOPPED, str(folder), *signals]
+    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=True)
+    codes = map(int, done.stdout.split()[-len(signals) :])
+    return {name: (code, folder / name) for name, code in zip(signals, codes, strict=True)}
 
 
 @pytest.fixture(scope="module")
@@ -71,19 +81,23 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_run_killed_with_9_goes_on_with_the_same_bits(uninterrupted: Path, tmp_path: Path) -> None:
-    assert stopped_by("SIGKILL", tmp_path) == -signal.SIGKILL
-    assert train(learner(), Run(tmp_path, log_every=2))
-    assert equal(final(tmp_path), final(uninterrupted))
+def test_a_run_killed_with_9_goes_on_with_the_same_bits(
+    uninterrupted: Path, stopped: dict[str, tuple[int, Path]]
+) -> None:
+    code, folder = stopped["SIGKILL"]
+    assert code == -signal.SIGKILL
+    assert train(learner(), Run(folder, log_every=2))
+    assert equal(final(folder), final(uninterrupted))
 
 
-def test_ctrl_c_saves_and_exits_130(uninterrupted: Path, tmp_path: Path) -> None:
-    assert stopped_by("SIGINT", tmp_path) == 130
-    checkpoint = load_checkpoint(tmp_path)
+def test_ctrl_c_saves_and_exits_130(uninterrupted: Path, stopped: dict[str, tuple[int, Path]]) -> None:
+    code, folder = stopped["SIGINT"]
+    assert code == 130
+    checkpoint = load_checkpoint(folder)
     assert checkpoint is not None
     assert checkpoint.step == 6
-    train(learner(), Run(tmp_path))
-    assert equal(final(tmp_path), final(uninterrupted))
+    train(learner(), Run(folder))
+    assert equal(final(folder), final(uninterrupted))
 
 
 def test_a_finished_run_is_left_as_it_is(uninterrupted: Path) -> None:
