@@ -12,6 +12,8 @@ from hspace import Backbone, Encoder, Head
 from hspace.sampling import Edit, edit, sample
 from hspace_asyrp.window import Window
 
+MOST_STEPS = 20
+"""As many steps as tell effects apart; the step rule makes them much the same in more."""
 ROUNDS = 4
 LARGEST = 8.0
 """The largest strength that is looked at, in units of the trained head."""
@@ -37,15 +39,15 @@ class Bench:
         self, backbone: Backbone, encoder: Encoder, delta_T: Tensor, x_T: Tensor, window: Window, steps_found: int
     ) -> None:
         self.backbone, self.encoder, self.delta_T, self.x_T = backbone, encoder, delta_T, x_T
-        self.window, self.steps_found = window, steps_found
+        self.window, self.steps_found, self.steps = window, steps_found, min(steps_found, MOST_STEPS)
         with torch.no_grad():
-            self.plain = encoder.images(backbone.x0_to_image(sample(backbone, x_T, steps=self.steps_found)))
+            self.plain = encoder.images(backbone.x0_to_image(sample(backbone, x_T, steps=self.steps)))
 
     @torch.no_grad()
     def effect(self, head: Head, strength: float) -> Effect:
         """What the head does at a strength."""
         edits = [Edit(head, strength, self.window.t_edit, self.steps_found, t_start=self.window.t_start)]
-        pictures = self.backbone.x0_to_image(edit(self.backbone, self.x_T, edits, steps=self.steps_found))
+        pictures = self.backbone.x0_to_image(edit(self.backbone, self.x_T, edits, steps=self.steps))
         change = self.encoder.images(pictures) - self.plain
         along = change @ self.delta_T
         return Effect(along, (change - along[:, None] * self.delta_T).norm(dim=1))

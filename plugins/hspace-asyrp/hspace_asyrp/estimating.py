@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from hspace.cost import EDITED, PLAIN, Counted, Estimate, Passes, Speed, Stage, 
 from hspace.loading import load_encoder
 from hspace.sampling import latents
 from hspace.schedule import generation
+from hspace_asyrp.effect import MOST_STEPS
 from hspace_asyrp.making import EFFECTS, HELD_OUT
 from hspace_asyrp.measured import PICTURES, curves_before, measure
 from hspace_asyrp.natural import population_before
@@ -132,7 +134,8 @@ def _training(finder: AsyrpFinder, backbone: Backbone, few: Task, head: Head, pi
 
 def _measuring(task: Task, T: int, inside: int, pace: Pace) -> Stage:
     """The held-out pictures, drawn as they are once, and with each of the heads that are compared."""
-    sampled = generation("asyrp", task.steps, T)
+    steps = min(task.steps, MOST_STEPS)
+    sampled, inside = generation("asyrp", steps, T), math.ceil(inside * steps / task.steps)
     one = EDITED * (HELD_OUT * inside) + PLAIN * (HELD_OUT * (len(sampled) - inside))
     passes = PLAIN * (HELD_OUT * len(sampled)) + one * EFFECTS
     return Stage("measuring", passes, pace.seconds(passes, looks=HELD_OUT * (EFFECTS + 1)))

@@ -21,11 +21,11 @@ from hspace_asyrp.scrambled import Scrambled
 from hspace_asyrp.window import Window
 
 FINDER = "asyrp"
-HELD_OUT = 8
+HELD_OUT = 24
 HELD_OUT_SEED = 2**32
 """Far from the seeds that people choose, so that the held-out latents are not among the trained ones."""
-SCRAMBLES = 3
-RANGE = (1.0, 2.0, 3.0)
+SCRAMBLES = 2
+RANGE = (1.0, 2.0)
 EFFECTS = ROUNDS + 1 + SCRAMBLES + 2 * len(RANGE)
 """How often the effect of a head on the held-out pictures is measured, in all."""
 LEAST = 0.1
@@ -103,9 +103,7 @@ def _apart(vectors: Tensor) -> float:
 
 
 def _metrics(bench: Bench, reached: Effect, noise: float, goal: Goal) -> tuple[Measurement, ...]:
-    protocol = (
-        f"change of the embedding along the text direction, unseen latents, {bench.steps_found} steps, strength 1"
-    )
+    protocol = f"change of the embedding along the text direction, unseen latents, {bench.steps} steps, strength 1"
     figures = {
         "effect": (reached.mean, protocol),
         "full_effect": (goal.full, f"{_full(goal)} along the text direction"),

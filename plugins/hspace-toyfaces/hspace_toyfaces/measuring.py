@@ -46,6 +46,11 @@ class Edited:
     target: str
     sign: int = 1
 
+    def room(self, sd: float) -> Tensor:
+        """Which faces (n,) can go that many SD the intended way before the end of the target's range."""
+        end = ATTRIBUTES[self.target].high if self.sign > 0 else ATTRIBUTES[self.target].low
+        return (end - self.known[self.target]) * self.sign / population_sd()[self.target] >= sd
+
     @cached_property
     def fits(self) -> tuple[Fit, Fit]:
         """The fits of the target to the reconstructions and to the edits."""
@@ -63,15 +68,13 @@ def effect(pictures: Edited) -> float | None:
     return _number(pictures.change.nanmean())
 
 
-def success(pictures: Edited) -> float | None:
-    """The share of faces whose target moved by 0.5 SD or more the intended way, by the renderer fit.
+def success(pictures: Edited, sd: float = SUCCESS) -> float | None:
+    """The share of faces whose target moved by `sd` or more the intended way, by the renderer fit.
 
     Of the faces that have so much room left before the end of the attribute's range; None where none has.
     """
-    end = ATTRIBUTES[pictures.target].high if pictures.sign > 0 else ATTRIBUTES[pictures.target].low
-    room = (end - pictures.known[pictures.target]) * pictures.sign / population_sd()[pictures.target]
-    counted = (room >= SUCCESS) & ~pictures.change.isnan()
-    return _number(((pictures.change * pictures.sign) >= SUCCESS)[counted].float().mean())
+    counted = pictures.room(sd) & ~pictures.change.isnan()
+    return _number(((pictures.change * pictures.sign) >= sd)[counted].float().mean())
 
 
 def residual(pictures: Edited) -> float | None:
@@ -83,9 +86,10 @@ def residual(pictures: Edited) -> float | None:
 def counterfactual_ratio(pictures: Edited) -> float | None:
     """The median of ||(edit - recon) - (cf - x_0)|| / ||cf - x_0||: 0 for a perfect edit, 1 for none.
 
-    cf is the known face rendered with its target moved by the measured change, x_0 without. A face on which the
-    fit saw no change has no other counterfactual than x_0: it counts as 1 if the edit left its pixels alone, as
-    infinite else. None where the median is infinite.
+    cf is the known face rendered with its target moved by the measured change, x_0 without. Of the faces that have
+    room to move, as for `success`: at the end of the range cf is x_0, and the ratio has no meaning. A face with room on
+    which the fit saw no change counts as 1 if the edit left its pixels alone, as infinite else. None where the median is
+    infinite, or no face has room.
     """
     before, after = pictures.fits
     low, high = ATTRIBUTES[pictures.target].low, ATTRIBUTES[pictures.target].high
@@ -94,7 +98,8 @@ def counterfactual_ratio(pictures: Edited) -> float | None:
     x_0, cf = (render(faces, size) for faces in (pictures.known, pictures.known | {pictures.target: moved}))
     missed = ((pictures.edit - pictures.recon) - (cf - x_0)).flatten(1).norm(dim=1)
     ideal = (cf - x_0).flatten(1).norm(dim=1)
-    return _number(torch.where(missed == ideal, 1.0, missed / ideal).quantile(0.5))
+    ratios = torch.where(missed == ideal, 1.0, missed / ideal)[pictures.room(SUCCESS)]
+    return _number(ratios.quantile(0.5)) if len(ratios) else None
 
 
 def outside_change(pictures: Edited) -> float | None:

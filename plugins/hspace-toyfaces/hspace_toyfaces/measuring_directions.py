@@ -29,6 +29,7 @@ class Measures:
     effect: float | None
     regressor_effect: float | None
     success: float | None
+    moved: float | None
     residual: float | None
     counterfactual: float | None
     outside: float | None
@@ -103,6 +104,7 @@ def measure(pictures: Edited, strength: float, regressor: Regressor) -> Measures
         effect=measuring.effect(pictures),
         regressor_effect=float(changes[:, NAMES.index(pictures.target)].mean()),
         success=measuring.success(pictures),
+        moved=measuring.success(pictures, 1.0),
         residual=measuring.residual(pictures),
         counterfactual=measuring.counterfactual_ratio(pictures),
         outside=measuring.outside_change(pictures),
