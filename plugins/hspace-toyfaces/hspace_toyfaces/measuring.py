@@ -88,8 +88,8 @@ def counterfactual_ratio(pictures: Edited) -> float | None:
 
     cf is the known face rendered with its target moved by the measured change, x_0 without. Of the faces that have
     room to move, as for `success`: at the end of the range cf is x_0, and the ratio has no meaning. A face with room on
-    which the fit saw no change counts as 1 if the edit left its pixels alone, as infinite else. None where the median is
-    infinite, or no face has room.
+    which the fit saw no change counts as 1 if the edit left its pixels alone, as infinite else. None where the median
+    is infinite, or no face has room.
     """
     before, after = pictures.fits
     low, high = ATTRIBUTES[pictures.target].low, ATTRIBUTES[pictures.target].high

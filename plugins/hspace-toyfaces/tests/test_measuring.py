@@ -99,6 +99,15 @@ def test_no_edit_is_one_counterfactual_away() -> None:
     assert measuring.counterfactual_ratio(unedited("smile")) == 1
 
 
+def test_faces_at_the_end_of_the_range_have_no_say_in_the_counterfactual_ratio() -> None:
+    pictures = unedited("smile")
+    known = counterfactual(pictures.known, smile=torch.tensor([1.0] * 9 + [-1.0] * 3))
+    full = replace(pictures, known=known, recon=render(known, SIZE), edit=render(known, SIZE) + 0.01)
+    last = replace(full, edit=torch.cat([full.edit[:9], full.recon[9:]]))
+    assert measuring.counterfactual_ratio(last) == 1
+    assert measuring.counterfactual_ratio(replace(full, known=counterfactual(known, smile=1.0))) is None
+
+
 def test_a_change_of_all_but_the_target_has_no_counterfactual() -> None:
     pictures = planted("smile")
     moved = render(counterfactual(pictures.known, shirt=1.0), SIZE) - render(pictures.known, SIZE)
