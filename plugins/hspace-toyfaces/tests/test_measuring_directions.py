@@ -62,7 +62,7 @@ def direction(backbone: PlantedBackbone, size: float) -> Direction:
 
 
 def row(effect: float | None, regressor_effect: float | None) -> Measures:
-    return Measures(1.0, 1, effect, regressor_effect, None, None, None, None, None, None)
+    return Measures(1.0, 1, effect, regressor_effect, *[None] * 7)
 
 
 def test_faces_come_back_from_an_exact_backbone(faces: Inverted) -> None:
