@@ -112,7 +112,14 @@ def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _state_dict(path: Path, content: Any) -> dict[str, Tensor]:
-    """The tensors of a file: its whole content, or its `state_dict`, without DataParallel's prefix."""
+    """The tensors of a file: its whole content, or its `state_dict`, without DataParallel's prefix.
+
+    DDIM's training script writes a list: model, optimizer, epoch, step and, where there are any, averaged weights,
+    which its sampling takes.
+    Source: https://github.com/ermongroup/ddim, runners/diffusion.py.
+    """
+    if isinstance(content, list) and len(content) in (4, 5) and isinstance(content[0], dict):
+        content = content[4] if len(content) == 5 else content[0]
     inner = content.get("state_dict") if isinstance(content, dict) else None
     weights = inner if isinstance(inner, dict) else content
     if not isinstance(weights, dict) or not weights:

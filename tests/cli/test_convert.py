@@ -145,6 +145,20 @@ def test_every_kind_of_file_gives_the_same_folder(
     assert torch.equal(written["conv_in.weight"], weights["input_blocks.0.0.weight"])
 
 
+@pytest.mark.parametrize("averaged", [False, True])
+def test_what_ddims_training_script_writes_is_read(
+    cli: Cli, tmp_path: Path, described: Callable[..., Path], averaged: bool
+) -> None:
+    weights = random_weights(DDPM)
+    model = {f"module.{name}": tensor for name, tensor in weights.items()}
+    states = [model, {"state": {}, "param_groups": [{"lr": 2e-4}]}, 3, 100]
+    torch.save([*states, {name: 2 * t for name, t in weights.items()}] if averaged else states, tmp_path / "ckpt.pth")
+    answer = cli(*arguments(tmp_path / "ckpt.pth", described(args=DDPM), tmp_path / "out", "ddpmpp"))
+    assert answer.code == 0, answer.err
+    written = load_file(tmp_path / "out" / "unet" / "diffusion_pytorch_model.safetensors")
+    assert torch.equal(written["conv_in.weight"], (2 if averaged else 1) * weights["conv_in.weight"])
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [

@@ -1,6 +1,6 @@
 """The official constructors' arguments, by their own names."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, Self
 
@@ -15,8 +15,8 @@ class Arguments:
     def read(cls, given: Mapping[str, Any], neutral: Mapping[str, Any] | None = None) -> Self:
         """The arguments in a mapping; lists become tuples.
 
-        `neutral` are those that are understood in one setting only. Raises UsageError for one that is missing,
-        unknown, not of its kind, or set to what no diffusers network can do.
+        `neutral` are those that change nothing in that setting, or, where it is ..., in any. Raises UsageError for
+        one that is missing, unknown, not of its kind, or set to what no diffusers network can do.
         """
         known = {field.name: field for field in fields(cls)}
         lacking = [name for name, one in known.items() if one.default is MISSING and name not in given]
@@ -24,7 +24,7 @@ class Arguments:
             raise UsageError(f"the arguments lack {', '.join(lacking)}; {cls.__name__} takes {', '.join(known)}")
         neutral = neutral or {}
         for name, value in given.items():
-            if name in neutral and value != neutral[name]:
+            if name in neutral and neutral[name] is not ... and value != neutral[name]:
                 raise UsageError(f"{name} = {value!r} is not supported; only {neutral[name]!r} is")
             if name not in known and name not in neutral:
                 raise UsageError(f"{cls.__name__} takes no argument {name!r}; it takes {', '.join(known)}")
@@ -34,7 +34,10 @@ class Arguments:
 
 @dataclass(frozen=True)
 class PesserArguments(Arguments):
-    """The DDPM++ U-Net's; attn_resolutions are sizes of feature maps."""
+    """The DDPM++ U-Net's; attn_resolutions are sizes of feature maps.
+
+    Raises UsageError when a feature map cannot be halved at every level.
+    """
 
     ch: int
     out_ch: int
@@ -45,10 +48,16 @@ class PesserArguments(Arguments):
     resolution: int
     dropout: float = 0.0
 
+    def __post_init__(self) -> None:
+        _check_levels("ch_mult", self.ch_mult, "resolution", self.resolution)
+
 
 @dataclass(frozen=True)
 class OpenaiArguments(Arguments):
-    """The openai U-Net's; attention_resolutions are factors of downsampling."""
+    """The openai U-Net's; attention_resolutions are factors of downsampling.
+
+    Raises UsageError when an attention's width cannot be split into its heads, or a feature map not be halved.
+    """
 
     in_channels: int
     model_channels: int
@@ -66,7 +75,7 @@ class OpenaiArguments(Arguments):
     use_new_attention_order: bool = False
 
     def __post_init__(self) -> None:
-        """Raises UsageError when an attention's width cannot be split into its heads."""
+        _check_levels("channel_mult", self.channel_mult, "image_size", self.image_size)
         attended = {self.widths[-1], *(w for w, attends in zip(self.widths, self.attends, strict=True) if attends)}
         each = self.num_heads if self.num_head_channels == -1 else self.num_head_channels
         if each < 1 or any(width % each for width in attended):
@@ -90,7 +99,10 @@ class OpenaiArguments(Arguments):
 
 @dataclass(frozen=True)
 class FirstStageArguments(Arguments):
-    """A first stage's ddconfig; attn_resolutions are sizes of feature maps."""
+    """A first stage's ddconfig; attn_resolutions are sizes of feature maps.
+
+    Raises UsageError when a feature map cannot be halved at every level.
+    """
 
     z_channels: int
     resolution: int
@@ -103,6 +115,17 @@ class FirstStageArguments(Arguments):
     dropout: float = 0.0
     double_z: bool = True
     attn_type: str = "vanilla"
+
+    def __post_init__(self) -> None:
+        _check_levels("ch_mult", self.ch_mult, "resolution", self.resolution)
+
+
+def _check_levels(mults_name: str, mults: Sequence[float], size_name: str, size: int) -> None:
+    if not mults or min(mults) <= 0:
+        raise UsageError(f"{mults_name} must hold a number above 0 for each level; {list(mults)} was given")
+    if size < 1 or size % 2 ** (len(mults) - 1):
+        halvings = f"as often as {len(mults)} levels ask, {len(mults) - 1} times"
+        raise UsageError(f"{size_name} = {size} cannot be halved {halvings}")
 
 
 def _kind(annotation: Any) -> str:

@@ -18,11 +18,11 @@ NEUTRAL = {
     "n_embed": None,
     "num_heads_upsample": -1,
     "transformer_depth": 1,
-    "use_checkpoint": False,
-    "use_fp16": False,
+    "use_checkpoint": ...,  # how it was trained, and in what precision
+    "use_fp16": ...,
     "use_spatial_transformer": False,
 }
-"""Further arguments of the official constructors that change nothing as long as they are so."""
+"""Further arguments of the official constructors that change nothing, as long as they are so; some in any setting."""
 FACTS: dict[str, Any] = {
     "flip_sin_to_cos": True,
     "freq_shift": 0,

@@ -224,11 +224,29 @@ def test_a_wrong_parameter_is_named(damage: Any, message: str) -> None:
         ({"conv_resample": False}, "conv_resample = False is not supported"),
         ({"num_heads": 5}, "num_heads = 5 does not divide"),
         ({"channel_mult": 3}, "channel_mult must be a list of numbers"),
+        ({"channel_mult": []}, "channel_mult must hold a number above 0 for each level"),
+        ({"channel_mult": [1, 0, 2]}, "channel_mult must hold a number above 0 for each level"),
+        ({"image_size": 18}, "image_size = 18 cannot be halved as often as 3 levels ask, 2 times"),
+        ({"image_size": 0}, "image_size = 0 cannot be halved"),
     ],
 )
 def test_a_wrong_argument_is_named(changed: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         OpenaiArguments.read({**BASE, **changed}, openai.NEUTRAL)
+
+
+def test_how_it_was_trained_is_no_obstacle() -> None:
+    trained = {"use_checkpoint": True, "use_fp16": True, "dims": 2}
+    assert OpenaiArguments.read({**BASE, **trained}, openai.NEUTRAL) == OpenaiArguments.read(BASE)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"), [({"ch_mult": []}, "ch_mult must"), ({"resolution": 9}, "resolution = 9")]
+)
+def test_ddpm_levels_that_cannot_be_are_refused(changed: dict[str, Any], message: str) -> None:
+    base = {"ch": 8, "out_ch": 3, "ch_mult": [1, 2], "num_res_blocks": 1, "attn_resolutions": [8], "in_channels": 3}
+    with pytest.raises(UsageError, match=message):
+        PesserArguments.read({**base, "resolution": 16, **changed})
 
 
 def test_a_lacking_argument_is_named() -> None:
