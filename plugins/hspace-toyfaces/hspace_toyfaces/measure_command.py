@@ -40,6 +40,9 @@ def measure(
     strengths: Annotated[str | None, typer.Option(help="As in -2,-1,1,2 [default: half and all of its range].")] = None,
     steps: Annotated[int, typer.Option(min=2, help="Sampling steps.")] = 40,
     seed: Annotated[int, typer.Option(min=0, help="The seed of the faces.")] = 1,
+    record: Annotated[
+        bool, typer.Option("--record", help="Write what was measured into the direction's file.")
+    ] = False,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
@@ -54,6 +57,8 @@ def measure(
     from hspace_toyfaces.regressor import load_regressor
 
     asked = parse_strengths(strengths) if strengths else None
+    if record and target is None:
+        raise UsageError("--record writes what was measured on a --target; name one")
     found = load_direction(direction)
     every = [found] if found.component is not None else parts([found])
     name = backbone or found.meta.backbone.id
@@ -74,6 +79,10 @@ def measure(
                     measure_direction(model, one, target, strengths=at_each, faces=faces, regressor=regressor)
                 )
             callback(done, len(every))
+    if record:
+        from hspace_toyfaces.recorded import record as written
+
+        written(direction, found, measured)
     if as_json:
         print_json({"measured": [_plain(each) for each in measured], "dominant": [_named(each) for each in named]})
     elif target is None:

@@ -11,13 +11,14 @@ from typer.testing import CliRunner
 
 from hspace.direction import Direction
 from hspace.errors import NotFoundError, UsageError
-from hspace.meta import Scope, Strength
+from hspace.meta import Measurement, Scope, Strength
 from hspace.testing import PlantedBackbone
 from hspace_toyfaces.attributes import NAMES
 from hspace_toyfaces.inverted_faces import Inverted, inverted_faces
 from hspace_toyfaces.measure_command import default_strengths, measure, parse_strengths
-from hspace_toyfaces.measuring_directions import Measures, measure_direction
+from hspace_toyfaces.measuring_directions import Measured, Measures, measure_direction
 from hspace_toyfaces.naming import Dominant, dominant, dominant_attributes
+from hspace_toyfaces.recorded import record
 from hspace_toyfaces.regressor import Regressor
 
 N = 3
@@ -180,3 +181,15 @@ class TestCommand:
     def test_the_tables_say_how_it_was_measured(self, tmp_path: Path) -> None:
         for options in ([], ["--target", "skin"]):
             assert "2 rendered 16 px faces of seed 1, 4 DDIM steps" in self.run(tmp_path, *options)
+
+
+def test_what_was_measured_is_written_into_the_direction(backbone: PlantedBackbone, tmp_path: Path) -> None:
+    old = Measurement(name="smile.effect@1", value=9.0, n=1, protocol="old")
+    direction = Direction.bind(
+        backbone, what="smile", finder="planted", head="table", config={}, steps=4, t_edit=0, metrics=(old,),
+        weights={"vectors": torch.zeros(1, 1, 48, 4, 4)}, strength=Strength(min=-1, max=1), scope=Scope(kind="global"),
+    ).save(tmp_path)  # fmt: skip
+    rows = (Measures(1.0, 8, 0.5, None, 0.75, *[None] * 6),)
+    record(str(tmp_path), direction, [Measured("planted/smile.planted", "smile", "8 faces", rows, None, None)])
+    told = {one.name: (one.value, one.n, one.protocol) for one in Direction.load(tmp_path).meta.metrics}
+    assert told == {"smile.effect@1": (0.5, 8, "8 faces"), "smile.success@1": (0.75, 8, "8 faces")}
