@@ -40,14 +40,13 @@ def measure(
     strengths: Annotated[str | None, typer.Option(help="As in -2,-1,1,2 [default: half and all of its range].")] = None,
     steps: Annotated[int, typer.Option(min=2, help="Sampling steps.")] = 40,
     seed: Annotated[int, typer.Option(min=0, help="The seed of the faces.")] = 1,
-    record: Annotated[
-        bool, typer.Option("--record", help="Write what was measured into the direction's file.")
-    ] = False,
+    record: Annotated[bool, typer.Option("--record", help="Write the measures into the direction.")] = False,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
     """Measure a direction on rendered faces whose attributes are known; without --target, name what it changes."""
     from hspace.cli.output import pick_device, print_json
+    from hspace.errors import UsageError
     from hspace.loading import load_backbone, load_direction
     from hspace.progress import progress
     from hspace.sheets import parts
