@@ -228,8 +228,8 @@ def edit(
     the direction to x_t the original one; `symmetric` uses the edited one for both. Below t_boost the steps are
     stochastic (eta = 1, quality boosting); of several directions, below the highest t_boost of those that move the
     picture. t_edit, t_boost and the mode default to what each direction was found with, and each acts in its own
-    window. A picture all of whose strengths are 0 comes out bit for bit as from `sample`. Costs one encoder pass a step, and a
-    second decoder pass inside the window only.
+    window. A picture all of whose strengths are 0 comes out bit for bit as from `sample`. Costs one encoder pass a
+    step, and a second decoder pass inside the window only.
     Raises RefusedError for a direction of another backbone, UsageError for directions of different modes.
     Source: Kwon et al., Asyrp.
     """
