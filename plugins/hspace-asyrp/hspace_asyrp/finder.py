@@ -149,7 +149,7 @@ class AsyrpFinder(EstimatingFinder):
         if self.plan.fidelity == "natural":
             t_edit, t_start = self.natural(backbone, task).window()
             t_start = t_start if self.t_start is None else self.t_start
-            t_boost = self._measured(backbone, task)[1] if self.lpips else self.t_boost
+            t_boost = self._measured(backbone, task)[1] if self.lpips and self.t_boost is None else self.t_boost
             return Window(t_edit if self.t_edit is None else self.t_edit, t_boost or None, t_start)
         if self.t_edit is not None and self.t_boost is not None:
             return Window(self.t_edit, self.t_boost or None, self.t_start)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
@@ -32,6 +32,8 @@ GOAL = 0.9
 """An edited picture should score as the one that leaves this share of the backbone's own below it."""
 BEGUN, SETTLED = 0.25, 0.9
 """The shares of the score between which an attribute is decided."""
+FLAT = 1e-6
+"""A standard deviation of the scores that is rounding."""
 SMOOTH = 1.5
 """The width, in steps, over which neighbouring timesteps' slopes are averaged."""
 
@@ -79,8 +81,16 @@ class Natural:
 
 
 def natural(population: Population, delta_T: Tensor) -> Natural:
-    """What the pictures say of the text direction delta_T (D,)."""
+    """What the pictures say of the text direction delta_T (D,).
+
+    Raises HspaceError where they all score the same.
+    """
     score = population.final @ delta_T
+    if float(score.std()) <= FLAT:
+        raise HspaceError(
+            f"the backbone's own {len(score)} pictures are all alike along these prompts, so they do not say what goes "
+            f"with them; name another encoder (--encoder), or ask for the paper's loss (--set fidelity=paper)"
+        )
     centred, varies = score - score.mean(), (score - score.mean()).square().sum()
     embeddings = population.embeddings - population.embeddings.mean(dim=1, keepdim=True)
     slope = _smooth(torch.einsum("n,snd->sd", centred, embeddings) / varies)
@@ -116,12 +126,13 @@ def population_of(
     everywhere = int(processes.sum(torch.tensor(int(known is not None), device=x_T.device))) == processes.count
     if known is not None and everywhere:
         return known
-    parts = []
+    parts, finals = [], []
     for some in torch.split(x_T, batch):
-        parts.append(unedited(backbone, encoder, some, pairs, batch, lambda done, total: None, processes))
-        parts[-1] = replace(parts[-1], P_t=parts[-1].P_t[:0])  # nobody reads them, and they are most of the memory
-        callback(len(parts) * batch, n)
-    embeddings, final = torch.cat([one.embeddings for one in parts], dim=1), torch.cat([one.final for one in parts])
+        walked = unedited(backbone, encoder, some, pairs, batch, lambda done, total: None, processes)
+        parts.append(walked.embeddings)  # not P_t: nobody reads them, and they are most of the memory
+        finals.append(walked.final)
+        callback(sum(map(len, finals)), n)
+    embeddings, final = torch.cat(parts, dim=1), torch.cat(finals)
     if processes.index == 0:
         with suppress(HspaceError):  # a cache that cannot be written costs time alone
             write_tensors(_path(backbone, encoder, n, steps), {"embeddings": embeddings, "final": final})

@@ -27,7 +27,7 @@ def weights(fidelity: Fidelity, l1: float, identity: float, **given: float | Non
     _one_of("fidelity", fidelity, Fidelity)
     usual = TERMS[fidelity]
     for name, weight in given.items():
-        if weight and not usual[name] and (fidelity, name) != ("official", "effect"):
+        if weight and not usual[name]:
             terms = ", ".join(term for term, one in usual.items() if one)
             raise UsageError(f"{name} is no term of fidelity={fidelity}; its terms are {terms}")
     chosen = {name: usual[name] if weight is None or not usual[name] else weight for name, weight in given.items()}

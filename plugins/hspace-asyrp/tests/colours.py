@@ -12,6 +12,7 @@ from hspace.testing import PlantedBackbone
 from hspace_asyrp.finder import build
 
 STEPS = 8
+QUICK = {"fidelity": "paper", "head": "table", "t_edit": 400, "epochs": 12, "rate": 0.05}
 COLOURS = {"grey": (0.0, 0.0, 0.0), "red": (1.0, 0.0, 0.0), "green": (0.0, 1.0, 0.0), "blue": (0.0, 0.0, 1.0)}
 
 
@@ -42,6 +43,6 @@ def task(encoder: Colours, backbone: Backbone, n: int = 8, prompts: tuple[str, s
 
 def found(encoder: Colours, **config: object) -> tuple[Backbone, Direction]:
     backbone = PlantedBackbone()
-    settings = {"head": "table", "t_edit": 400, "epochs": 12, "rate": 0.05, **config}
+    settings = {**QUICK, **config}
     (direction,) = build(**settings).find(backbone, task(encoder, backbone))
     return backbone, direction

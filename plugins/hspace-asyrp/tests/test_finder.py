@@ -14,7 +14,7 @@ from hspace.testing import PlantedBackbone
 from hspace_asyrp.finder import build
 from hspace_asyrp.inert import InertError
 
-from .colours import STEPS, Colours, found, task
+from .colours import QUICK, STEPS, Colours, found, task
 
 pytestmark = pytest.mark.usefixtures("hspace_home")
 
@@ -130,6 +130,6 @@ def test_a_training_killed_with_9_goes_on_with_the_same_bits(
 def test_the_loss_curve_and_the_log_are_left_in_the_tasks_folder(colours: Colours, tmp_path: Path) -> None:
     backbone = PlantedBackbone()
     asked = replace(task(colours, backbone), folder=tmp_path)
-    next(build(head="table", t_edit=400, epochs=8, rate=0.05).find(backbone, asked))
+    next(build(**{**QUICK, "epochs": 8}).find(backbone, asked))
     assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 16
     assert (tmp_path / "loss.png").stat().st_size > 0

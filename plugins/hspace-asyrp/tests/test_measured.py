@@ -87,15 +87,15 @@ def test_the_finder_reads_the_curves_that_were_measured_before(colours: Colours)
     counted = Counted(PlantedBackbone())
     asked = task(colours, counted)
     curves = curves_of(counted, EncoderDistance(colours), asked.x_T, asked.steps)
-    counted.passes = Passes()
-    assert build().window(counted, asked) == Window(curves.t_edit(sqrt(0.5)), None)  # grey and red are 45 degrees apart
+    counted.passes = Passes()  # grey and red are 45 degrees apart
+    assert build(fidelity="paper").window(counted, asked) == Window(curves.t_edit(sqrt(0.5)), None)
     assert counted.passes == Passes()
 
 
 def test_both_ends_of_the_window_given_nothing_is_measured(colours: Colours) -> None:
     counted = Counted(PlantedBackbone())
-    assert build(t_edit=400, t_boost=100).window(counted, task(colours, counted)) == Window(400, 100)
-    assert build(t_edit=400, t_boost=0).window(counted, task(colours, counted)) == Window(400, None)
+    assert build(fidelity="paper", t_edit=400, t_boost=100).window(counted, task(colours, counted)) == Window(400, 100)
+    assert build(fidelity="paper", t_edit=400, t_boost=0).window(counted, task(colours, counted)) == Window(400, None)
     assert counted.passes == Passes()
 
 
@@ -108,5 +108,5 @@ def test_t_boost_is_where_lpips_says(colours: Colours, monkeypatch: pytest.Monke
     monkeypatch.setattr(finder, "perceptual_distance", lambda *_: far)
     curves = curves_of(backbone, far, asked.x_T, asked.steps)
     assert curves.t_boost() is not None
-    assert build(t_edit=400).window(backbone, asked) == Window(400, curves.t_boost())
-    assert build(t_edit=400, t_boost=0).window(backbone, asked) == Window(400, None)
+    assert build(fidelity="paper", t_edit=400).window(backbone, asked) == Window(400, curves.t_boost())
+    assert build(fidelity="paper", t_edit=400, t_boost=0).window(backbone, asked) == Window(400, None)

@@ -43,7 +43,7 @@ def test_every_recipe_in_the_zoos_can_be_built(path: str) -> None:
         ("steps = 0", "steps: Input should be greater than 0"),
         ("settings = { l2 = 3.0 }", "finder 'asyrp' has no setting 'l2'; it takes head, t_edit"),
         ('settings = { epochs = "4" }', r"mine.toml: epochs: input should be a valid integer; it is '4'"),
-        ('settings = { fidelity = "exact" }', "mine.toml: fidelity: input should be 'paper' or 'official'"),
+        ('settings = { fidelity = "exact" }', "mine.toml: fidelity: input should be 'natural', 'paper' or 'official'"),
     ],
 )
 def test_a_recipe_that_is_not_sound_says_where(tmp_path: Path, line: str, message: str) -> None:

@@ -15,7 +15,7 @@ from hspace_asyrp.finder import build
 from .colours import Colours, found, task
 
 pytestmark = pytest.mark.usefixtures("hspace_home")
-CONFIG = {"head": "table", "t_edit": 400, "t_boost": 0, "epochs": 6, "rate": 0.05}
+CONFIG = {"fidelity": "paper", "head": "table", "t_edit": 400, "t_boost": 0, "epochs": 6, "rate": 0.05}
 
 
 def press_ctrl_c(done: int, total: int) -> None:

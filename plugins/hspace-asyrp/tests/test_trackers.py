@@ -52,7 +52,7 @@ def lines() -> Iterator[str]:
 
 def trained(colours: Colours, tracker: str, folder: Path) -> None:
     backbone = PlantedBackbone()
-    finder = build(head="table", t_edit=400, epochs=2, rate=0.05, tracker=tracker)
+    finder = build(fidelity="paper", t_edit=400, epochs=2, rate=0.05, tracker=tracker)
     next(finder.find(backbone, replace(task(colours, backbone), folder=folder)))
 
 

@@ -48,7 +48,9 @@ def training(backbone: Backbone, encoder: Colours, trajectory: Trajectory, **pla
     window = unedited(backbone, encoder, x_T, pairs, 3, lambda done, total: None, keep_x_t=True).within(500)
     head = build_head(backbone, "table", {"timesteps": sorted(window.timesteps)}, None)
     goal = Goal(torch.tensor([1.0, 0.0, 0.0, 0.0]), 0.1, 0.9)
-    return Training(backbone, encoder, head, x_T, window, goal, Plan(epochs=1, trajectory=trajectory, **plan))
+    return Training(
+        backbone, encoder, head, x_T, window, goal, Plan(epochs=1, fidelity="paper", trajectory=trajectory, **plan)
+    )
 
 
 @pytest.mark.parametrize(("trajectory", "decoded"), [("edited", 2), ("unedited", 1)])

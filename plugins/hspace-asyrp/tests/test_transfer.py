@@ -15,7 +15,7 @@ from hspace_asyrp.finder import build
 from .colours import Colours, found, task
 
 pytestmark = pytest.mark.usefixtures("hspace_home")
-SETTINGS = {"head": "table", "t_edit": 400, "epochs": 1, "rate": 0.001}
+SETTINGS = {"fidelity": "paper", "head": "table", "t_edit": 400, "epochs": 1, "rate": 0.001}
 
 
 @pytest.fixture
