@@ -7,7 +7,7 @@ import torch
 
 from hspace.errors import HspaceError
 from hspace_jacobian import topk_jacobian_svd
-from hspace_jacobian.products import AutogradProducts
+from hspace_jacobian.products import MapProducts
 
 MAPS = ["encoder", "decoder", "x_t -> P_t"]
 
@@ -19,7 +19,7 @@ def block(rows: int, size: int) -> torch.Tensor:
 @pytest.mark.parametrize("name", MAPS)
 def test_products_are_those_of_the_full_jacobian(maps: dict[str, Any], name: str) -> None:
     known = maps[name]
-    products = AutogradProducts(known.f, known.z)
+    products = MapProducts(known.f, known.z)
     m, n = products.shape
     torch.testing.assert_close(products.jvp(block(7, n)), block(7, n) @ known.J.mT, rtol=0, atol=1e-10)
     torch.testing.assert_close(products.vjp(block(7, m)), block(7, m) @ known.J, rtol=0, atol=1e-10)
@@ -27,7 +27,7 @@ def test_products_are_those_of_the_full_jacobian(maps: dict[str, Any], name: str
 
 @pytest.mark.parametrize("name", MAPS)
 def test_jvp_and_vjp_are_adjoint(maps: dict[str, Any], name: str) -> None:
-    products = AutogradProducts(maps[name].f, maps[name].z)
+    products = MapProducts(maps[name].f, maps[name].z)
     m, n = products.shape
     U, V = block(3, m), block(3, n)
     torch.testing.assert_close(products.jvp(V) @ U.mT, V @ products.vjp(U).mT, rtol=0, atol=1e-10)
@@ -36,7 +36,7 @@ def test_jvp_and_vjp_are_adjoint(maps: dict[str, Any], name: str) -> None:
 @pytest.mark.parametrize("chunk", [1, 2, 7, 30])
 def test_the_chunk_size_does_not_change_the_products(maps: dict[str, Any], chunk: int) -> None:
     known = maps["encoder"]
-    products = AutogradProducts(known.f, known.z, chunk)
+    products = MapProducts(known.f, known.z, chunk)
     m, n = products.shape
     torch.testing.assert_close(products.jvp(block(7, n)), block(7, n) @ known.J.mT, rtol=0, atol=1e-12)
     torch.testing.assert_close(products.vjp(block(7, m)), block(7, m) @ known.J, rtol=0, atol=1e-12)
@@ -44,13 +44,13 @@ def test_the_chunk_size_does_not_change_the_products(maps: dict[str, Any], chunk
 
 def test_stride_0_rows_are_accepted(maps: dict[str, Any]) -> None:
     known = maps["encoder"]
-    products = AutogradProducts(known.f, known.z)
+    products = MapProducts(known.f, known.z)
     row = block(1, products.shape[1])
     torch.testing.assert_close(products.jvp(row.expand(3, -1)), row.expand(3, -1) @ known.J.mT)
 
 
 def test_every_product_is_counted(maps: dict[str, Any]) -> None:
-    products = AutogradProducts(maps["encoder"].f, maps["encoder"].z, chunk=3)
+    products = MapProducts(maps["encoder"].f, maps["encoder"].z, chunk=3)
     m, n = products.shape
     products.jvp(block(7, n))
     products.vjp(block(7, m))
