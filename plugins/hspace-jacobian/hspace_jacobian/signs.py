@@ -19,7 +19,7 @@ def oriented(U: Tensor, V: Tensor, cluster: Tensor, reference: Tensor | None) ->
     turn = torch.diag(_largest_positive(U))
     if reference is not None:
         overlap = reference.to(U) @ U.mT  # (r, k)
-        for label in cluster.unique()  # type: ignore[no-untyped-call]:
+        for label in range(int(cluster[-1]) + 1 if len(cluster) else 0):
             (members,) = torch.nonzero(cluster == label, as_tuple=True)
             if int(members[-1]) < len(reference):
                 _turn_toward(turn, overlap, members.to(U.device))
