@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 import torch
 from torch import Tensor
@@ -52,6 +53,7 @@ class Krylov:
         self.scale = 0.0  # largest ‖J v‖ or ‖Jᵀu‖ seen: a lower bound on sigma_1
         self.probes = products.z.new_empty(0, n)  # random rows that the search began from, to estimate ‖J‖_F² with
         self.images = torch.zeros(0, dtype=torch.float64)  # ‖J v‖² of those
+        self.tested = (0, inf)  # the step of the last test and what it said
         self._probing = False
         if start is not None:
             self.add(start)

@@ -59,9 +59,9 @@ def _finish(products: MapProducts, search: Search, draft: Krylov) -> Krylov:
     krylov.step()
     while not krylov.complete:
         krylov.push()
-        if search.passes(krylov):
+        if search.test(krylov) <= 1:
             break
         krylov.pull()
-        if search.passes(krylov):
+        if search.test(krylov) <= 1:
             break
     return krylov

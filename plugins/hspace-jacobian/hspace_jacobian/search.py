@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, floor, inf, isfinite, log
 
 from hspace.errors import UsageError
 from hspace_jacobian.certificate import certify
@@ -12,6 +12,7 @@ from hspace_jacobian.lanczos import Krylov, Ritz
 
 Callback = Callable[[Ritz], None]
 Keep = Callable[[Krylov], None]
+CAUTION = 0.6  # the part of the way that is gone without a test; residuals fall ever faster
 REPAIRS = 10  # rounds of adding missed triplets; one round finds two copies of a repeated singular value
 
 
@@ -58,28 +59,39 @@ class Search:
     def converge(self, krylov: Krylov) -> Outcome:
         """Grow the basis until the k triplets and a few guards below them pass `tol`."""
         enough = min(self.k + 2 * krylov.block, self.rows or self.k + 2 * krylov.block)
-        every = max(1, self.k // (4 * krylov.block))  # the small SVD is not free
+        due = krylov.steps  # at once: the search may be resumed, for a larger k or a smaller tol
         while not krylov.complete:
             over = self._over_budget(krylov)
-            due = krylov.pushed >= enough and krylov.steps % every == 0
-            if (over or due) and self.passes(krylov):
-                return Outcome(True, f"residuals are at most {self.tol:g} of sigma")
+            if over or (krylov.pushed >= enough and krylov.steps >= due):
+                before, krylov.tested = krylov.tested, (krylov.steps, self.test(krylov))
+                if krylov.tested[1] <= 1:
+                    return Outcome(True, f"residuals are at most {self.tol:g} of sigma")
+                due = krylov.steps + self._pause(before, krylov.tested)
             if over:
                 return Outcome(False, f"max_products={self.max_products} was reached")
             self._make_room(krylov)
             krylov.step()
         return Outcome(True, "J is exhausted: its span is complete", verified=True)
 
-    def passes(self, krylov: Krylov) -> bool:
-        """Whether k triplets and their guards are converged."""
+    def test(self, krylov: Krylov) -> float:
+        """The largest relative residual among k triplets and their guards, in units of `tol`."""
+        if self.keep is not None:
+            self.keep(krylov)
         ritz = krylov.ritz()
         if self.callback is not None:
             self.callback(ritz)
-        if self.keep is not None:
-            self.keep(krylov)
         count = self.k + ceil(krylov.block / 2)
-        small = ritz.residual[:count] <= self.tol * ritz.sigma[:count]
-        return len(small) == count and bool(small.all())
+        if len(ritz.sigma) < count or not float(ritz.sigma[count - 1]) > 0:
+            return inf
+        return float((ritz.residual / ritz.sigma)[:count].max()) / self.tol
+
+    def _pause(self, before: tuple[int, float], now: tuple[int, float]) -> int:
+        """How many steps to go before the next test: the small SVD is not free, and residuals fall by a steady rate."""
+        steps, fall = now[0] - before[0], log(before[1] / now[1]) if isfinite(before[1]) else 0.0
+        if steps <= 0 or fall <= 0 or not isfinite(now[1]):
+            return 1
+        predicted = log(now[1]) * steps / fall
+        return max(1, min(floor(CAUTION * predicted), now[0] // 8))
 
     def _make_room(self, krylov: Krylov) -> None:
         if self.rows is None:

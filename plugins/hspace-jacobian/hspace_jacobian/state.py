@@ -61,6 +61,7 @@ class State:
             "precision": str(products.eps),
             "random_device": str(krylov.generator.device),
             "counts": asdict(products.counts),
+            "tested": krylov.tested,
             **{name: getattr(krylov, name) for name in NUMBERS},
         }
         whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
@@ -88,6 +89,7 @@ class State:
         krylov.V.append(tensors["V"].to(products.z))
         krylov.M = tensors["M"]
         krylov.probes, krylov.images = tensors["probes"].to(products.z), tensors["images"]
+        krylov.tested = tuple(facts["tested"])
         for name in NUMBERS:
             setattr(krylov, name, facts[name])
         for name, value in facts["counts"].items():

@@ -52,7 +52,7 @@ def topk_jacobian_svd(
     `engine` carries the vectors: "replay" records one evaluation as a graph of linear maps, "jvp" and "double_vjp" are
     torch's own modes, and "auto" is the first of them that works here and agrees with reverse mode. `precision`
     "draft" computes products in bfloat16 (or in z's own half precision), "mixed" searches like that and finishes in
-    float32; in half precision z is refused otherwise. `block` vectors start the search (3 for k <= 8, else 5 on a
+    float32; in half precision z is refused otherwise. `block` vectors start the search (2 for k <= 8, else 4 on a
     CPU, 16 elsewhere), and up to `chunk` go through the network at once.
 
     `max_products` caps jvp + vjp before the check. `memory` is how many bytes the network's derivative and the basis
@@ -93,7 +93,7 @@ def default_block(k: int, z: Tensor) -> int:
     """How many vectors start a search: few miss copies of a singular value, many find each later."""
     if z.device.type != "cpu":
         return 16
-    return 3 if k <= 8 else 5
+    return 2 if k <= 8 else 4
 
 
 def _check(k: int, tol: float, precision: str, z: Tensor, products: MapProducts) -> None:

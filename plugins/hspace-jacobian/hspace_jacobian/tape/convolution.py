@@ -31,10 +31,10 @@ class Convolution(Linear):
     source: torch.Size
 
     def push(self, t: Tensor) -> Tensor:
-        return by_tangent(self._forward(_samples(t)), len(t))
+        return by_tangent(self._forward(samples(t)), len(t))
 
     def pull(self, c: Tensor) -> Tensor:
-        return by_tangent(self._back(_samples(c)), len(c))
+        return by_tangent(self._back(samples(c)), len(c))
 
     def activations(self) -> list[Tensor]:
         return []
@@ -67,7 +67,7 @@ class Convolution(Linear):
         return out
 
 
-def _samples(t: Tensor) -> Tensor:
+def samples(t: Tensor) -> Tensor:
     """(b B, C, *spatial) of t (b, B, C, *spatial)."""
     return laid_out(t.flatten(0, 1))
 

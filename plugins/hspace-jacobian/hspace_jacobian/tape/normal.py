@@ -13,8 +13,11 @@ from math import prod
 import torch
 from torch import Tensor
 
-from hspace_jacobian.tape.convolution import laid_out
+from hspace_jacobian.tape.convolution import laid_out, samples
 from hspace_jacobian.tape.linear import Linear, Scale, by_tangent
+
+PROJECTED = (True, False, False)
+"""Of the results of a backward kernel, that for the input."""
 
 
 @dataclass(frozen=True)
@@ -43,24 +46,30 @@ class GroupNormal(Normalise):
     """Over groups of channels of values (B, C, *spatial). Keeps as many copies of hat as there were tangents."""
 
     groups: int
-    _copies: list[Tensor] = field(default_factory=list, compare=False)
+    _copies: dict[int, tuple[Tensor, Tensor, Tensor]] = field(default_factory=dict, compare=False)
 
     def _project(self, t: Tensor) -> Tensor:
-        N, C, *spatial = (len(t) * len(self.hat), *self.hat.shape[1:])
-        hat, zero = self._repeated(N), t.new_zeros(N, self.groups)
-        projected: Tensor = torch.ops.aten.native_group_norm_backward(
-            laid_out(t.flatten(0, 1)), hat, zero, zero + 1, None, N, C, prod(spatial), self.groups, (True, False, False)
+        N, (_, C, *spatial) = len(t) * len(self.hat), self.hat.shape
+        hat, zero, one = self._copies.get(N) or self._repeated(len(t))
+        projected: Tensor = torch.ops.aten.native_group_norm_backward.default(
+            samples(t), hat, zero, one, None, N, C, prod(spatial), self.groups, PROJECTED
         )[0]
         return by_tangent(projected, len(t))
 
-    def _repeated(self, count: int) -> Tensor:
-        if not self._copies or len(self._copies[0]) < count or self._copies[0].dtype != self.hat.dtype:
-            copies = self.hat.repeat(count // len(self.hat), *[1] * (self.hat.ndim - 1))
-            self._copies[:] = [laid_out(copies)]
-        return self._copies[0][:count]
+    def _repeated(self, count: int) -> tuple[Tensor, Tensor, Tensor]:
+        """hat for so many tangents, and its means and spreads; the copies are those of the largest count so far."""
+        N = count * len(self.hat)
+        if max(self._copies, default=0) < N:
+            self._copies.clear()
+            hat = laid_out(self.hat.repeat(count, *[1] * (self.hat.ndim - 1)))
+        else:
+            hat = self._copies[max(self._copies)][0][:N]
+        zero = hat.new_zeros(N, self.groups)
+        self._copies[N] = hat, zero, zero + 1
+        return self._copies[N]
 
     def to(self, dtype: torch.dtype) -> GroupNormal:
-        return replace(super().to(dtype), _copies=[])
+        return replace(super().to(dtype), _copies={})
 
 
 @dataclass(frozen=True)
