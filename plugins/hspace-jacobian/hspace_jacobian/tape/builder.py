@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from hspace_jacobian.tape.convolution import Convolution, laid_out
@@ -64,6 +65,7 @@ class Values:
         self._places: dict[int, int] = {}
         self._unknown: dict[int, Any] = {}
         self._images: set[int] = set()
+        self._kept: list[Tensor] = []
         self._count = 0
         self.track(z)
 
@@ -83,6 +85,12 @@ class Values:
         """A new place, after all others."""
         self._count += 1
         return self._count - 1
+
+    def hidden(self) -> Tensor:
+        """A tensor that stands for a value nobody saw; kept, so that its id is not used again."""
+        self._kept.append(torch.empty(0))
+        self.track(self._kept[-1])
+        return self._kept[-1]
 
     def rename(self, name: Tensor, value: Tensor) -> None:
         """From here on the tensor `name` is at the place of `value`."""
@@ -139,6 +147,10 @@ class Call:
             self.values.link(source, middle, linear, same_shape=False)
             source = middle
         self.values.link(source, target, linears[-1], same_shape=x.shape == out.shape)
+
+    def hidden(self) -> Tensor:
+        """A stand-in for a value that the operation does not return."""
+        return self.values.hidden()
 
     def scale(self, x: Tensor, d: Any) -> Scale:
         """The map of x by d, laid out as tangents of x will be."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
@@ -37,22 +39,19 @@ class Renamed:
 
 
 class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Keeps the aten operations that depend on `z`, in their order; with `lift`, evaluates all in float32 at least.
+    """Keeps the aten operations that depend on `z`, in their order.
 
     Writing in place is followed where nothing else can have seen the tensor, and refused elsewhere.
     """
 
-    def __init__(self, z: Tensor, *, lift: bool) -> None:
+    def __init__(self, z: Tensor) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.events: list[Seen | Renamed] = []
-        self._lift = lift
         self._followed: dict[int, Tensor] = {id(z): z}  # kept, so that no id is used twice
         self._read: dict[int, Any] = {}  # storages that a derivative may hold, kept for the same reason
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if self._lift:
-            args, kwargs = _lifted(args, kwargs)
         followed = any(id(x) in self._followed for x in tensors((args, kwargs)))
         if func._schema.is_mutable:
             return self._in_place(func, args, kwargs, followed)
@@ -72,7 +71,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         written = [named[a.name] for a in func._schema.arguments if _is_written(a) and a.name in named]
         if any(_storage(x) in self._read for x in tensors(written)):
             raise Unsupported(f"{func} writes into a tensor that was read before")
-        if not followed and not self._lift:
+        if not followed:
             return func(*args, **kwargs)
         name = func._schema.name.removeprefix("aten::")
         functional = getattr(getattr(torch.ops.aten, name.removesuffix("_"), None), func._overloadname, None)
@@ -88,6 +87,18 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return func(*args, **kwargs)
 
 
+class Lift(TorchFunctionMode):
+    """Turns half precision into float32 on the way into every function, whether it comes as a tensor or as a dtype."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = getattr(func, "__name__", "")
+        writes = name.endswith("_") and not name.endswith("__")
+        if writes and any(x.dtype in HALF for x in tensors(args)):
+            raise Unsupported(f"{name} writes in place, into half precision")
+        args, kwargs = tree_map(_lifted, (args, kwargs or {}))
+        return func(*args, **kwargs)
+
+
 def record(f: Callable[[Tensor], Tensor], z: Tensor, *, lift: bool = False) -> tuple[Tensor, Tensor, Recorder]:
     """(the tensor that f saw, f of it, all that happened), from one evaluation of f at z (1, *domain).
 
@@ -95,7 +106,7 @@ def record(f: Callable[[Tensor], Tensor], z: Tensor, *, lift: bool = False) -> t
     evaluated in float32, with the weights it has. Raises Unsupported.
     """
     z = z.float() if lift and z.dtype in HALF else z.clone()
-    with torch.no_grad(), Recorder(z, lift=lift) as recorder:
+    with torch.no_grad(), Recorder(z) as recorder, Lift() if lift else nullcontext():
         h = f(z)
     return z, h, recorder
 
@@ -119,10 +130,7 @@ def _storage(x: Tensor) -> int:
     return int(x.untyped_storage()._cdata)
 
 
-def _lifted(args: Any, kwargs: Any) -> tuple[Any, Any]:
-    args, kwargs = tree_map(_lift, (args, kwargs))
-    return args, {**kwargs, "dtype": torch.float32} if kwargs.get("dtype") in HALF else kwargs
-
-
-def _lift(x: Any) -> Any:
+def _lifted(x: Any) -> Any:
+    if isinstance(x, torch.dtype):
+        return torch.float32 if x in HALF else x
     return x.float() if isinstance(x, Tensor) and x.dtype in HALF else x

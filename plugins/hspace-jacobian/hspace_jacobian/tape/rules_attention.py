@@ -34,7 +34,7 @@ def attention(call: Call) -> None:
     P = _probabilities(q, k, scale, mask, causal=bool(call.get("is_causal")))
     out = call.out[0]
     if call.depends(q) or call.depends(k):
-        S = P.new_empty(0)  # stands for the scores, which the kernel keeps to itself
+        S = call.hidden()  # the scores, which the kernel keeps to itself
         call.edge(q, Times((k * scale).mT), out=S)
         call.edge(k, QueryTimes(q * scale), out=S)
         call.edge(S, Softmax(P, -1), Times(v), out=out)
