@@ -45,6 +45,10 @@ def discover(
     bind: Bind = None,
     k: Annotated[int | None, typer.Option("-k", min=1, help="How many directions.")] = None,
     at: Annotated[int | None, typer.Option(help="The training timestep at which to look.")] = None,
+    map_: Annotated[
+        str | None, typer.Option("--map", help="What to differentiate: encoder, decoder, x0 or pmp.")
+    ] = None,
+    mask: Annotated[Path | None, typer.Option(help="A picture, white where the map is looked at.")] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", help="key=value for the finder, head.key=value for its head; repeatable."),
@@ -69,7 +73,8 @@ def discover(
     prompts = _prompts(source, target)
     chosen = _finder(unsupervised, finder, prompts)
     config = _config(chosen, settings or [], head)
-    config |= {key: value for key, value in (("k", k), ("at", at)) if value is not None}
+    said = {"k": k, "at": at, "map": map_, "mask": mask}
+    config |= {key: value for key, value in said.items() if value is not None}
     if prompts is not None:
         encoder = encoder or backbone_encoder(backbone or default_backbone())
     places = find_images(images or [])

@@ -71,7 +71,7 @@ class Krylov:
         fresh = slice(self.pushed, len(self.V))
         W = self.products.jvp(self.V.rows(fresh.start, fresh.stop))
         if not self.pushed and self._probing:
-            self.probes, self.images = self.V.rows(), W.double().square().sum(dim=1).cpu()
+            self.probes, self.images = self.V.rows().clone(), W.double().square().sum(dim=1).cpu()
         C, R, X = split(W, self.U, self._floor(W))
         self.M[self.pulled :, fresh] = C[:, self.pulled :].mT
         self.M = pad(self.M, (0, 0, 0, len(X)))  # the images of older rows lie in the old U

@@ -16,8 +16,9 @@ from hspace_jacobian.tape.tape import Edge, Tape, compiled
 Rule = Callable[["Call"], None]
 RULES: dict[str, Rule] = {}
 """The derivative of each operation by its aten name: what `rule` has collected."""
-CUT = {"detach"}
-"""Operations that carry no derivative, as in autograd."""
+SHAPES = ("zeros_like", "ones_like", "full_like", "empty_like", "new_zeros", "new_ones", "new_full", "new_empty")
+CUT = {"detach", *SHAPES}
+"""Operations that carry no derivative, as in autograd: they read a shape, or are told to."""
 
 
 def rule(*names: str) -> Callable[[Rule], Rule]:
