@@ -53,6 +53,10 @@ def discover(
     bind: Bind = None,
     k: Annotated[int | None, typer.Option("-k", min=1, help="How many directions.")] = None,
     at: Annotated[int | None, typer.Option(help="The training timestep at which to look.")] = None,
+    map_: Annotated[
+        str | None, typer.Option("--map", help="What to differentiate: encoder, decoder, x0 or pmp.")
+    ] = None,
+    mask: Annotated[Path | None, typer.Option(help="A picture, white where the map is looked at.")] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -94,7 +98,8 @@ def discover(
     chosen = asking.finder_of(unsupervised, finder or known.get("finder"), prompts)
     parts = asking.by_part(settings or [])
     config = asking.config_of(chosen, parts[""], parts["head"], known.get("config", {}), head=head, init=init)
-    config |= {key: value for key, value in (("k", k), ("at", at)) if value is not None}
+    said = {"k": k, "at": at, "map": map_, "mask": mask}
+    config |= {key: value for key, value in said.items() if value is not None}
     backbone = backbone or known.get("backbone") or default_backbone()
     if prompts is not None:
         encoder = encoder or known.get("encoder") or backbone_encoder(backbone)

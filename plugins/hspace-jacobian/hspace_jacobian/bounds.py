@@ -39,18 +39,19 @@ def clusters(sigma: Tensor, residual: Tensor) -> Tensor:
     return torch.cat([torch.zeros(1, dtype=torch.int64), apart.cumsum(0)])
 
 
-def energy_fraction(sigma: Tensor, B: Tensor, right: Tensor, probes: int, n: int, *, exact: bool) -> float:
-    """The share of sigma (k,) in ‖J‖_F².
+def energy_fraction(sigma: Tensor, total: float) -> float:
+    """The share of sigma (k,) in ‖J‖_F² = total."""
+    captured = float(sigma.square().sum())
+    return min(1.0, captured / total) if captured else float("nan")
 
-    Exact from all of B where that holds J. Else the energy outside the k triplets is n times what an average random
-    unit row keeps after J beyond them; the first `probes` basis vectors are such rows, `right` (k, d) their
-    overlaps with v_i, and the first columns of B their images.
+
+def frobenius(sigma: Tensor, overlaps: Tensor, images: Tensor, n: int) -> float:
+    """An estimate of ‖J‖_F² for J (m, n): the k triplets, and beyond them n times what random unit rows keep of J.
+
+    `images` (p,) are ‖J v‖² of p random unit rows v, `overlaps` (k, p) their products with the right singular vectors
+    of sigma (k,). NaN where there are no such rows.
 
     Source: the estimator of Hutchinson with the leading part deflated (Meyer et al., Hutch++, arXiv:2010.09649).
     """
-    captured = float(sigma.square().sum())
-    if exact:
-        return min(1.0, captured / float(B.square().sum())) if captured else float("nan")
-    images = B[:, :probes].square().sum(dim=0)
-    within = (sigma[:, None] * right[:, :probes]).square().sum(dim=0)
-    return captured / (captured + n * max(float((images - within).mean()), 0.0))
+    within = (sigma[:, None] * overlaps).square().sum(dim=0)
+    return float(sigma.square().sum()) + n * float((images - within).mean().clamp_min(0))

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hspace_jacobian.lanczos import Krylov, random_rows
+from hspace_jacobian.basis import Basis, random_rows
+from hspace_jacobian.lanczos import Krylov
 from hspace_jacobian.products import Counts, Products
 
 MARGIN = 1e-3  # a singular value this much above sigma_k was missed; also how well the check knows sigma_{k+1}
@@ -26,10 +27,14 @@ class Deflated:
 
     def __init__(self, products: Products, U: Tensor, V: Tensor) -> None:
         self._products, self.U, self.V = products, U, V
-        self.engine: str = products.engine
         self.counts: Counts = products.counts
         self.z: Tensor = products.z
         self.codomain: torch.Size = products.codomain
+
+    @property
+    def eps(self) -> float:
+        """The relative precision of a product."""
+        return self._products.eps
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -51,7 +56,9 @@ def certify(products: Products, U: Tensor, V: Tensor, sigma_k: float, generator:
     Takes at most 2 * STEPS products per side. A singular value above sigma_k is overlooked only if it is less than
     about MARGIN above, or if two random rows happen to be orthogonal to its vector.
     """
-    krylov = Krylov(Deflated(products, U, V), 2, generator, start=random_rows(2, V, generator))
+    outside = Basis(V, V.shape[1])
+    outside.append(V)
+    krylov = Krylov(Deflated(products, U, V), 2, generator, start=random_rows(2, outside, generator))
     top, previous = 0.0, -1.0
     for _ in range(STEPS):
         krylov.step()

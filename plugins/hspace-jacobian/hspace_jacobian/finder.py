@@ -1,6 +1,11 @@
-"""The finder jacobian-svd: the h-directions that x_t moves most, around each latent."""
+"""The finder jacobian-svd: the directions that change a map of the backbone most, around each latent."""
+
+from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,7 +17,10 @@ from hspace.errors import HspaceError, UsageError
 from hspace.meta import Measurement, Provenance, Scope, Strength
 from hspace.sampling import ddim_step
 from hspace.schedule import alpha_at, generation
+from hspace.storage import sha256
 from hspace_jacobian.lanczos import Ritz
+from hspace_jacobian.maps import SOURCES, JacobianMap, MapName, Pool, build_map, outside
+from hspace_jacobian.masks import read_mask
 from hspace_jacobian.result import JacobianSVD
 from hspace_jacobian.svd import topk_jacobian_svd
 
@@ -20,97 +28,130 @@ NAME = "jacobian-svd"
 SEQUENCE = "asyrp"
 PROBES = 2
 """How many latents a direction is calibrated on."""
+REACTS = {
+    "encoder": "h does not react to x_t",
+    "decoder": "eps does not react to h",
+    "x0": "P_t does not react to h",
+    "pmp": "P_t does not react to x_t",
+}
 FOUND = ("converged", "verified", "reason", "sigma_next", "rank", "engine", "precision")
 MEASURED = {
-    "sigma": "|dh| per |dx_t| along the direction, at the latent and timestep it was found at",
+    "sigma": "|d output| per |d input| of the map along the direction, at the latent and timestep it was found at",
     "residual": "|J'u - sigma v| / sigma",
     "angle_bound": "largest angle to the exact singular vector, radians",
+    "outside": "length of the unit vector outside the leading directions of the rest of the picture",
 }
 
 
+@dataclass(frozen=True)
+class Settings:
+    """What `build` was called with."""
+
+    k: int
+    at: int
+    t_edit: int
+    map: MapName
+    mask: Path | None
+    pool: Pool
+    null: int
+    tol: float
+    bases: int
+    block: int | None
+    chunk: int | None
+
+
+@dataclass(frozen=True)
+class Local:
+    """What was found around one latent: unit shifts of h (k, Ch, Hh, Wh), and what is known of each."""
+
+    shifts: Tensor
+    svd: JacobianSVD
+    outside: Tensor | None
+
+
 class JacobianFinder(Finder):
-    """The k leading left singular vectors of d h / d x_t at timestep `at`, around the first latents of a task.
+    """The k leading singular directions of a map at timestep `at`, around the first latents of a task.
 
     They are applied at all timesteps from `t_edit` up, and are as long as makes strength 1 change the pictures of
-    the task by `calibration.CHANGE`. Source: Park et al., arXiv 2307.12868 (the pullback metric of x_t -> h).
+    the task by `calibration.CHANGE`. Sources: `maps.SOURCES`.
     """
 
-    def __init__(
-        self, k: int, at: int, t_edit: int, tol: float, bases: int, block: int | None, chunk: int | None
-    ) -> None:
-        self.k, self.at, self.t_edit, self.tol = k, at, t_edit, tol
-        self.bases, self.block, self.chunk = bases, block, chunk
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
 
     def find(self, backbone: Backbone, task: Task) -> Iterator[Direction]:
         """A local basis for each of the first `bases` latents, largest sigma first.
 
-        Raises UsageError where `at` is outside the schedule or the backbone is not in float32 or float64,
-        HspaceError where h does not react to x_t.
+        Raises UsageError where `at` is outside the schedule, the mask does not fit or the backbone is not in float32
+        or float64, HspaceError where the map does not react to its input.
         """
-        for sample, x_T in enumerate(torch.split(task.x_T[: self.bases], 1)):
-            x_t, t = walk(backbone, x_T, task.steps, self.at)
-            svd = self._decompose(backbone, task, sample, x_t, t)
+        own = self.settings
+        mask = None if own.mask is None else read_mask(own.mask, *task.x_T.shape[-2:])
+        kind = "local" if own.map == "encoder" else f"local-{own.map}"
+        for sample, x_T in enumerate(torch.split(task.x_T[: own.bases], 1)):
+            x_t, t = walk(backbone, x_T, task.steps, own.at)
+            local = self._decompose(build_map(own.map, backbone, x_t, t, mask, own.pool), task, sample, t)
             yield Direction.bind(
                 backbone,
-                what=f"local-t{t}" if self.bases == 1 else f"local-t{t}-{sample}",
+                what=f"{kind}-t{t}" if own.bases == 1 else f"{kind}-t{t}-{sample}",
                 finder=NAME,
                 head="table",
-                config={"timesteps": [t], "components": len(svd.S)},
-                weights={"vectors": self._calibrated(backbone, task, svd.U, x_t, t)},
+                config={"timesteps": [t], "components": len(local.svd.S)},
+                weights={"vectors": self._calibrated(backbone, task, local.shifts, x_t, t)},
                 steps=task.steps,
-                t_edit=self.t_edit,
+                t_edit=own.t_edit,
                 strength=Strength(default=1, min=-2, max=2),
                 scope=_scope(task, sample),
-                metrics=_measurements(svd),
-                provenance=Provenance(finder=NAME, config=self._config(sample, t, svd)),
+                metrics=_measurements(local),
+                provenance=Provenance(finder=NAME, config=self._config(sample, t, local.svd), source=SOURCES[own.map]),
             )
 
-    def _decompose(self, backbone: Backbone, task: Task, sample: int, x_t: Tensor, t: int) -> JacobianSVD:
-        def encode(x_t: Tensor) -> Tensor:
-            return backbone.encode_h(x_t, _at(t, x_t)).h
-
+    def _decompose(self, map: JacobianMap, task: Task, sample: int, t: int) -> Local:
         def report(ritz: Ritz) -> None:
             if task.progress is not None:
-                done = int((ritz.residual <= self.tol * ritz.sigma)[: self.k].sum())
-                task.progress(sample * self.k + done, min(self.bases, len(task.x_T)) * self.k)
+                done = int((ritz.residual <= self.settings.tol * ritz.sigma)[: self.settings.k].sum())
+                total = min(self.settings.bases, len(task.x_T)) * self.settings.k
+                task.progress(sample * self.settings.k + done, total)
 
-        svd = topk_jacobian_svd(
-            encode,
-            x_t,
-            self.k,
-            tol=self.tol,
-            generator=torch.Generator().manual_seed(task.seed),
-            block=self.block,
-            chunk=self.chunk,
-            callback=report,
-        )
+        svd = self._svd(map, self.settings.k, task, report)
         if not len(svd.S):
-            raise HspaceError(f"h does not react to x_t at t={t}: its Jacobian is zero")
-        return svd
+            raise HspaceError(f"{REACTS[map.name]} at t={t}: the Jacobian of the map {map.name!r} is zero")
+        left = None
+        if map.complement is not None and self.settings.null:
+            rest = self._svd(map.complement, self.settings.null, task, None)
+            V, left = outside(svd.V, rest.V)
+            svd = replace(svd, V=V)
+        return Local(map.to_h(svd), svd, left)
 
-    def _calibrated(self, backbone: Backbone, task: Task, U: Tensor, x_t: Tensor, t: int) -> Tensor:
-        """The singular vectors as a table (k, 1, Ch, Hh, Wh), each in the unit of strength; at most |h| / 2 long."""
+    def _svd(self, map: JacobianMap, k: int, task: Task, callback: Any) -> JacobianSVD:
+        own, generator = self.settings, torch.Generator().manual_seed(task.seed)
+        return topk_jacobian_svd(
+            map.f, map.z, k, tol=own.tol, generator=generator, block=own.block, chunk=own.chunk, callback=callback
+        )
+
+    def _calibrated(self, backbone: Backbone, task: Task, shifts: Tensor, x_t: Tensor, t: int) -> Tensor:
+        """The shifts as a table (k, 1, Ch, Hh, Wh), each in the unit of strength; at most |h| / 2 long."""
         with torch.no_grad():
-            longest = float(backbone.encode_h(x_t, _at(t, x_t)).h.norm()) / 2
-        vectors = U[:, None].float().cpu()
+            longest = float(backbone.encode_h(x_t, torch.full((1,), float(t), device=x_t.device)).h.norm()) / 2
+        vectors = shifts[:, None].float().cpu().contiguous()
         config = {"timesteps": [t], "components": len(vectors)}
         heads = [
             build_head(backbone, "table", {**config, "component": component}, {"vectors": vectors})
             for component in range(len(vectors))
         ]
-        window = {"t_edit": self.t_edit, "steps_found": task.steps}
+        window = {"t_edit": self.settings.t_edit, "steps_found": task.steps}
         lengths = units(backbone, heads, task.x_T[:PROBES], **window, longest=longest)
         return vectors * torch.tensor(lengths).reshape(-1, 1, 1, 1, 1)
 
     def _config(self, sample: int, t: int, svd: JacobianSVD) -> dict[str, object]:
-        asked: dict[str, object] = {
-            "k": self.k,
-            "at": self.at,
-            "t_edit": self.t_edit,
-            "tol": self.tol,
-            "sample": sample,
-            "t": t,
-        }
+        own = self.settings
+        asked: dict[str, object] = {name: getattr(own, name) for name in ("k", "at", "t_edit", "map", "tol")}
+        asked |= {"sample": sample, "t": t}
+        if own.pool != "none":
+            asked["pool"] = own.pool
+        if own.mask is not None:
+            asked |= {"mask": own.mask.name, "mask_sha256": sha256(own.mask)}
+            asked |= {"null": own.null} if own.map == "pmp" else {}
         asked["unit"] = f"strength 1 changes pictures in [-1, 1] by {CHANGE} root mean square"
         found = {name: getattr(svd, name) for name in FOUND}
         return {**asked, **found, **svd.counts}
@@ -120,6 +161,10 @@ def build(
     k: int = 8,
     at: int = 600,
     t_edit: int = 400,
+    map: MapName = "encoder",
+    mask: Path | None = None,
+    pool: Pool = "none",
+    null: int = 5,
     tol: float = 1e-3,
     bases: int = 1,
     block: int | None = None,
@@ -127,13 +172,18 @@ def build(
 ) -> JacobianFinder:
     """The finder of k directions at the sampling step nearest to timestep `at`, to a relative residual of `tol`.
 
-    The directions found there shift h at all timesteps from `t_edit` up.
-    `bases` latents of the task get a basis of their own; `block` and `chunk` are those of `topk_jacobian_svd`.
-    Raises UsageError where `bases` is not positive.
+    The directions found there shift h at all timesteps from `t_edit` up. `map`, `mask` (a picture, white where it
+    selects) and `pool` are those of `maps.build_map`; with a mask, pmp projects out the `null` leading directions of
+    the rest of the picture. `bases` latents of the task get a basis of their own; `block` and `chunk` are those of
+    `topk_jacobian_svd`. Raises UsageError where `bases` is not positive or `null` is negative.
     """
     if bases < 1:
         raise UsageError(f"bases must be at least 1; {bases} was given")
-    return JacobianFinder(k, at, t_edit, tol, bases, block, chunk)
+    if null < 0:
+        raise UsageError(f"null must be 0 or more; {null} was given")
+    if mask is not None and map == "encoder":
+        raise UsageError("the map 'encoder' has no picture to mask; decoder, x0 and pmp have one")
+    return JacobianFinder(Settings(k, at, t_edit, map, mask, pool, null, tol, bases, block, chunk))
 
 
 @torch.no_grad()
@@ -152,7 +202,8 @@ def walk(backbone: Backbone, x_T: Tensor, steps: int, at: int) -> tuple[Tensor, 
         if t == nearest:
             break
         a_t, a_next = (alpha_at(backbone.alphas_cumprod, s) for s in (t, t_next))
-        x_t = ddim_step(x_t, backbone(x_t, _at(t, x_t)), a_t, a_next)
+        times = torch.full((len(x_t),), float(t), device=x_t.device)
+        x_t = ddim_step(x_t, backbone(x_t, times), a_t, a_next)
     return x_t, nearest
 
 
@@ -162,12 +213,11 @@ def _scope(task: Task, sample: int) -> Scope:
     return Scope(kind="local", image_sha256=task.image_sha256[sample] if task.image_sha256 else None)
 
 
-def _at(t: int, x_t: Tensor) -> Tensor:
-    return torch.full((len(x_t),), float(t), device=x_t.device)
-
-
-def _measurements(svd: JacobianSVD) -> tuple[Measurement, ...]:
-    values = {"sigma": svd.S, "residual": svd.rel_residual, "angle_bound": svd.angle_bound}
+def _measurements(local: Local) -> tuple[Measurement, ...]:
+    values: dict[str, Any] = {"sigma": local.svd.S, "residual": local.svd.rel_residual}
+    values["angle_bound"] = local.svd.angle_bound
+    if local.outside is not None:
+        values["outside"] = local.outside
     return tuple(
         Measurement(name=name, value=float(value), n=1, protocol=MEASURED[name], component=component)
         for name, column in values.items()

@@ -1,38 +1,45 @@
 """Products of a Jacobian with blocks of vectors, without the Jacobian."""
 
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from __future__ import annotations
+
+from copy import copy
 from dataclasses import dataclass
-from functools import cache
-from math import ceil, prod
+from math import prod
 from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from hspace.errors import HspaceError, UsageError
-
-Map = Callable[[Tensor], Tensor]
+from hspace.errors import UsageError
+from hspace_jacobian.choice import HALF, EngineName, choose, finite
+from hspace_jacobian.engines import REVERSE, Map, Replay
+from hspace_jacobian.tape.linear import Carry
 
 
 @dataclass
 class Counts:
-    """How often the network was evaluated, pushed a tangent forward, and pulled a cotangent back (samples)."""
+    """How often the network was evaluated, pushed a tangent forward, and pulled a cotangent back (samples).
+
+    `low_jvp` and `low_vjp` are those among them that were carried in a lower precision than the result is in.
+    """
 
     primal: int = 0
     jvp: int = 0
     vjp: int = 0
+    low_jvp: int = 0
+    low_vjp: int = 0
 
 
 class Products(Protocol):
     """A matrix J (m, n) known only by its products with blocks of row vectors."""
 
-    engine: str
     counts: Counts
-    z: Tensor  # (1, *domain): the point, and with it the precision and the device
+    z: Tensor  # (1, *domain): the point, in the precision that vectors are kept in, and on their device
     codomain: torch.Size
+
+    @property
+    def eps(self) -> float:
+        """The relative precision of a product."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -45,33 +52,70 @@ class Products(Protocol):
         """The rows Jᵀu (b, n) for the rows u of U (b, m)."""
 
 
-class AutogradProducts:
-    """Products with J = df/dz at one point z (1, *domain), by torch's own forward and reverse mode.
+class MapProducts:
+    """Products with J = df/dz at one point z (1, *domain), by the engine that works.
 
     `f` maps a batch (B, *domain) to (B, *codomain), row by row; whatever modules it closes over are left untouched.
-    Up to `chunk` vectors travel at once.
+    Up to `chunk` vectors travel at once. They are kept in the precision of z, in float32 where that is half.
 
-    Raises UsageError where z is no single point in float32 or float64, f does not keep the batch, or f cuts the
-    gradient; HspaceError where z, f(z) or a product is not finite.
+    Raises UsageError where z is no single point, f does not keep the batch, or f cuts the gradient; HspaceError where
+    z, f(z) or a product is not finite, or no engine works.
     """
 
-    engine = "vmap(jvp) + replicated vjp"
-
-    def __init__(self, f: Map, z: Tensor, chunk: int | None = None) -> None:
-        self.counts = Counts()
-        self.chunk = (5 if z.device.type == "cpu" else 16) if chunk is None else chunk
-        self._f = f
-        self._graphs: dict[int, tuple[Tensor, Tensor]] = {}
+    def __init__(self, f: Map, z: Tensor, chunk: int | None = None, engine: EngineName = "auto") -> None:
         _check_point(z)
+        self.counts = Counts()
+        self.chunk = (8 if z.device.type == "cpu" else 16) if chunk is None else chunk
         if self.chunk < 1:
             raise UsageError(f"chunk={self.chunk}; at least 1 vector must go through the network at once")
-        _load_forward_mode()
-        with torch.inference_mode(False), torch.no_grad():
-            self.z = z.detach().clone()
-            h = self._primal(self.z)
-        if h.ndim == 0 or len(h) != 1:
-            raise UsageError(f"f must map (B, ...) to (B, ...); for B = 1 it returned the shape {tuple(h.shape)}")
-        self.codomain = h.shape[1:]
+        self._f, self._point = f, z
+        chosen = choose(f, z, engine)
+        self._engine, self.note = chosen.engine, chosen.note
+        self.z = z.detach().clone().to(torch.float32 if z.dtype in HALF else z.dtype)
+        self.h = chosen.h.detach().to(self.z.dtype)
+        self.codomain = self.h.shape[1:]
+        self.low = False
+        self._counted = 0
+
+    def lowered(self, dtype: torch.dtype) -> MapProducts:
+        """The same products computed in another precision, with the same counts."""
+        other = copy(self)
+        other.low, other._counted = True, 0
+        if isinstance(self._engine, Replay):
+            other._engine = self._engine.to(dtype)
+        elif self._point.dtype not in HALF:
+            other._engine = REVERSE[self.engine](self._f, self._point, low=dtype)
+        return other
+
+    @property
+    def engine(self) -> str:
+        """The engine's name."""
+        return self._engine.name
+
+    @property
+    def eps(self) -> float:
+        """The relative precision of a product."""
+        return torch.finfo(self._engine.precision).eps
+
+    @property
+    def precision(self) -> str:
+        """What products are computed in."""
+        return str(self._engine.precision).removeprefix("torch.")
+
+    @property
+    def half(self) -> torch.dtype:
+        """The half precision that goes with the point's own."""
+        return self._point.dtype if self._point.dtype in HALF else torch.bfloat16
+
+    @property
+    def bytes(self) -> int:
+        """What the network's derivative takes while `chunk` vectors travel, as far as that can be told."""
+        return self._engine.bytes(self.chunk)
+
+    @property
+    def row_bytes(self) -> int:
+        """What one vector of each side takes."""
+        return sum(self.shape) * self.z.element_size()
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -79,70 +123,28 @@ class AutogradProducts:
         return prod(self.codomain), self.z.numel()
 
     def jvp(self, V: Tensor) -> Tensor:
-        """The rows J v (b, m) for the rows v of V (b, n), one primal per chunk."""
-
-        def push(v: Tensor) -> Tensor:
-            tangent: Tensor = torch.func.jvp(self._f, (self.z,), (v,))[1]
-            return tangent
-
-        tangents = V.reshape(-1, *self.z.shape).contiguous()  # forward mode refuses stride-0 tangents
-        with _differentiable_kernels(), torch.inference_mode(False), torch.no_grad():
-            JV: Tensor = torch.vmap(push, chunk_size=self.chunk, randomness="different")(tangents)
+        """The rows J v (b, m) for the rows v of V (b, n)."""
         self.counts.jvp += len(V)
-        self.counts.primal += ceil(len(V) / self.chunk)
-        return _finite(JV.reshape(len(V), -1), "a product J v")
+        self.counts.low_jvp += len(V) * self.low
+        return self._carried(self._engine.push, V, self.z.shape, "a product J v")
 
     def vjp(self, U: Tensor) -> Tensor:
-        """The rows Jᵀu (b, n) for the rows u of U (b, m), on kept graphs of replicated samples."""
+        """The rows Jᵀu (b, n) for the rows u of U (b, m)."""
         self.counts.vjp += len(U)
-        rows = [self._pull(u) for u in torch.split(U, self.chunk)]
-        return _finite(torch.cat(rows), "a product Jᵀu")
+        self.counts.low_vjp += len(U) * self.low
+        return self._carried(self._engine.pull, U, self.h.shape, "a product Jᵀu")
 
-    def _pull(self, U: Tensor) -> Tensor:
-        Z, H = self._graph(len(U))
-        cotangents = U.reshape(H.shape).to(H)
-        (JtU,) = torch.autograd.grad(H, Z, cotangents, retain_graph=True, materialize_grads=True)
-        return JtU.reshape(len(U), -1)
-
-    def _graph(self, size: int) -> tuple[Tensor, Tensor]:
-        if size not in self._graphs:
-            with _differentiable_kernels(), torch.inference_mode(False), torch.enable_grad():
-                Z = self.z.repeat(size, *[1] * (self.z.ndim - 1)).requires_grad_()
-                H = self._primal(Z)
-            if not H.requires_grad:
-                raise UsageError("f(z) carries no gradient: f detaches it or runs under torch.no_grad(); remove that")
-            self._graphs[size] = Z, H
-        return self._graphs[size]
-
-    def _primal(self, Z: Tensor) -> Tensor:
-        self.counts.primal += len(Z)
-        return _finite(self._f(Z), "f(z)")
-
-
-@contextmanager
-def _differentiable_kernels() -> Iterator[None]:
-    # Fused attention has no forward mode; both directions then differentiate one and the same function.
-    with sdpa_kernel(SDPBackend.MATH):
-        yield
-
-
-@cache
-def _load_forward_mode() -> None:
-    # Its first use makes torch warn about a deprecated part of torch; nobody downstream can act on that.
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*torch.jit.script", category=FutureWarning)
-        torch.func.jvp(torch.sin, (torch.zeros(1),), (torch.ones(1),))
+    def _carried(self, carry: Carry, rows: Tensor, shape: torch.Size, name: str) -> Tensor:
+        parts = torch.split(rows.reshape(-1, *shape).to(self._engine.dtype), self.chunk)
+        images = torch.cat([carry(part).flatten(1).to(self.z.dtype) for part in parts])
+        self.counts.primal += self._engine.primals - self._counted
+        self._counted = self._engine.primals
+        return finite(images, name)
 
 
 def _check_point(z: Tensor) -> None:
-    if z.dtype not in (torch.float32, torch.float64):
-        raise UsageError(f"z is {z.dtype}; the singular vectors need float32 or float64, so cast f and z first")
+    if not z.is_floating_point():
+        raise UsageError(f"z is {z.dtype}; a derivative needs float32, float64, float16 or bfloat16")
     if z.ndim == 0 or len(z) != 1:
         raise UsageError(f"z must be one point of shape (1, ...); its shape is {tuple(z.shape)}")
-    _finite(z, "z")
-
-
-def _finite(x: Tensor, name: str) -> Tensor:
-    if not x.isfinite().all():
-        raise HspaceError(f"{name} contains NaN or infinity, so there is no Jacobian to decompose at this point")
-    return x
+    finite(z, "z")

@@ -28,7 +28,13 @@ class JacobianSVD:
     sigma_next: float | None  # lower bound on the first singular value left out; None where nothing is left out
     verified: bool  # a fresh random start found no triplet that belongs among these (or J was exhausted)
     rank: int | None  # of J, where the search exhausted it
-    counts: dict[str, int]  # primal, jvp, vjp: network samples evaluated
-    engine: str  # how the products were computed
+    counts: dict[str, int]  # primal, jvp, vjp: network samples; low_jvp, low_vjp: those of them in low precision
+    engine: str  # how the products were computed: "replay", "jvp" or "double_vjp"
+    engine_note: str  # why faster engines were passed over; "" where none was
     precision: str  # of the products; the small decompositions are always float64
     seconds: float  # wall clock
+
+    @property
+    def products(self) -> int:
+        """How many products with J and Jᵀ were used."""
+        return self.counts["jvp"] + self.counts["vjp"]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from hspace_toyfaces.mask_command import mask
 from hspace_toyfaces.measure_command import measure
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def app() -> typer.Typer:
 
     commands = typer.Typer(name="toyfaces", help="Train the zoo's tiny models on rendered faces.", no_args_is_help=True)
     training = (train_backbone, train_first_stage, train_regressor)
-    for command in (*training, export_backbone, measure_backbone, export_regressor, measure):
+    for command in (*training, export_backbone, measure_backbone, export_regressor, measure, mask):
         commands.command()(command)
     for clip in (train_clip, export_clip, measure_clip):
         commands.command()(clip)
