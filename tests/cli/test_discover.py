@@ -68,7 +68,7 @@ def test_an_unknown_finder_exits_with_4(cli: Cli) -> None:
 def test_an_unknown_setting_names_those_there_are(cli: Cli) -> None:
     answer = cli(*CALL, "--set", "tolerance=0.1")
     assert answer.code == 2
-    assert "has no setting 'tolerance'; it takes k, at, t_edit, tol" in answer.err
+    assert "has no setting 'tolerance'; it takes k, at, t_edit, map, mask, pool, null, tol, " in answer.err
 
 
 def test_a_setting_of_another_type_is_refused(cli: Cli) -> None:
