@@ -40,6 +40,19 @@ def test_a_direction_returns_as_it_was_saved(tmp_path: Path) -> None:
     assert torch.equal(loaded.weights["vectors"], direction.weights["vectors"])
 
 
+def test_a_window_with_a_start_returns_as_it_was_saved(tmp_path: Path) -> None:
+    basis(toy(), t_edit=300, t_start=800).save(tmp_path)
+    meta = Direction.load(tmp_path).meta
+    assert (meta.t_edit, meta.t_start) == (300, 800)
+
+
+def test_a_file_from_before_windows_had_a_start_has_none(saved: Path) -> None:
+    content = json.loads((saved / META_FILE).read_text())
+    content.pop("t_start", None)
+    (saved / META_FILE).write_text(json.dumps(content))
+    assert Direction.load(saved).meta.t_start is None
+
+
 def test_it_is_named_after_its_backbone_what_it_does_and_how_it_was_found() -> None:
     direction = basis(toy(), components=3)
     assert direction.id == "planted/left.test"

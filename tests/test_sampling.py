@@ -196,6 +196,33 @@ def test_a_directions_own_window_holds_unless_another_is_said() -> None:
     assert counting.edited == [t for t in walked if t >= 900]
 
 
+def test_above_t_start_nothing_is_shifted() -> None:
+    backbone, x_t, _ = real()
+    counting = Counting(backbone)
+    direction, walked = basis(counting.inner, t_edit=300, t_start=800), [t for t, _ in generation("asyrp", STEPS, 1000)]
+    edit(counting, x_t, [(direction, 1.0)], steps=STEPS)
+    assert counting.edited == [t for t in walked if 300 <= t <= 800] != [t for t in walked if t >= 300]
+
+
+@pytest.mark.parametrize(("t", "inside"), [(299, False), (300, True), (800, True), (801, False)])
+def test_both_ends_belong_to_the_window(t: int, inside: bool) -> None:
+    assert Edit(Constant(torch.zeros(())), t_edit=300, t_start=800).acts(t) is inside
+
+
+def test_a_late_start_changes_a_linear_picture_by_its_steps_alone() -> None:
+    """On the toy an edit of two windows side by side is the sum of the edits of each."""
+    backbone = toy()
+    x_t, walked = x_T(backbone), [t for t, _ in generation("asyrp", STEPS, 1000)]
+    middle, plain = walked[2], sample(backbone, x_t, steps=STEPS)
+
+    def changed(**window: int) -> Tensor:
+        return edit(backbone, x_t, [(basis(backbone, **window), 1.0)], steps=STEPS) - plain
+
+    late, early = changed(t_edit=0, t_start=middle), changed(t_edit=middle + 1)
+    torch.testing.assert_close(late + early, changed(t_edit=0))
+    assert float(late.abs().max()) > 0
+
+
 def test_a_directions_own_boosting_holds_unless_another_is_said() -> None:
     backbone, x_t, _ = real()
     boosted = basis(backbone, t_boost=400, scope=Scope(kind="local", x_T_seed=0))

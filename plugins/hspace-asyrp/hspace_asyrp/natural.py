@@ -8,12 +8,13 @@ nothing while the attribute is undecided, and whole once it is settled.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -75,6 +76,13 @@ class Natural:
         start, end = self.timesteps[reached[0]], self.timesteps[reached[1]]
         return end, max(start, end)
 
+    def at(self, timesteps: Sequence[int]) -> Natural:
+        """The same at other timesteps, by straight lines between its own."""
+        known, rows = np.array(self.timesteps[::-1]), self.change.cpu().numpy()[::-1]
+        change = np.stack([np.interp(timesteps, known, column) for column in rows.T], axis=1)
+        slope = torch.from_numpy(change).to(self.change)
+        return replace(self, timesteps=tuple(timesteps), change=slope, share=slope @ self.delta_T)
+
     def within(self, timesteps: list[int]) -> Tensor:
         """The change (S', D) at some of the timesteps."""
         return self.change[[self.timesteps.index(t) for t in timesteps]]
@@ -120,23 +128,38 @@ def population_of(
 
     They depend on no prompt: the next one costs nothing.
     """
-    pairs = generation("asyrp", steps, len(backbone.alphas_cumprod))
     x_T = latents(backbone, n, SEED)
     known = population_before(backbone, encoder, n, steps)
     everywhere = int(processes.sum(torch.tensor(int(known is not None), device=x_T.device))) == processes.count
     if known is not None and everywhere:
         return known
+    own = looked_at(backbone, encoder, x_T, steps, batch=batch, callback=callback, processes=processes)
+    if processes.index == 0:
+        with suppress(HspaceError):  # a cache that cannot be written costs time alone
+            kept = {"embeddings": own.embeddings, "final": own.final}
+            write_tensors(_path(backbone, encoder, n, steps), kept)
+    return own
+
+
+def looked_at(
+    backbone: Backbone,
+    encoder: Encoder,
+    x_T: Tensor,
+    steps: int,
+    *,
+    batch: int = 8,
+    callback: Callable[[int, int], None] = lambda done, total: None,
+    processes: Processes = Processes(),  # noqa: B008 - it is frozen
+) -> Population:
+    """What an encoder says of the pictures of x_T (N, C, H, W): a network pass a latent and step, and nothing kept."""
+    pairs = generation("asyrp", steps, len(backbone.alphas_cumprod))
     parts, finals = [], []
     for some in torch.split(x_T, batch):
         walked = unedited(backbone, encoder, some, pairs, batch, lambda done, total: None, processes)
         parts.append(walked.embeddings)  # not P_t: nobody reads them, and they are most of the memory
         finals.append(walked.final)
-        callback(sum(map(len, finals)), n)
-    embeddings, final = torch.cat(parts, dim=1), torch.cat(finals)
-    if processes.index == 0:
-        with suppress(HspaceError):  # a cache that cannot be written costs time alone
-            write_tensors(_path(backbone, encoder, n, steps), {"embeddings": embeddings, "final": final})
-    return Population(tuple(t for t, _ in pairs), embeddings, final)
+        callback(sum(map(len, finals)), len(x_T))
+    return Population(tuple(t for t, _ in pairs), torch.cat(parts, dim=1), torch.cat(finals))
 
 
 def population_before(backbone: Backbone, encoder: Encoder, n: int, steps: int) -> Population | None:

@@ -13,6 +13,8 @@ from hspace_asyrp.finder import build
 
 STEPS = 8
 QUICK = {"fidelity": "paper", "head": "table", "t_edit": 400, "epochs": 12, "rate": 0.05}
+NATURAL = {"fidelity": "natural", "t_edit": None, "rate": None}
+"""On top of those: the finder's own choices, but for the epochs."""
 COLOURS = {"grey": (0.0, 0.0, 0.0), "red": (1.0, 0.0, 0.0), "green": (0.0, 1.0, 0.0), "blue": (0.0, 0.0, 1.0)}
 
 

@@ -6,10 +6,12 @@ import pytest
 
 from hspace import registry
 from hspace.cost import Counted, Passes, total
-from hspace.discovery import estimate
+from hspace.discovery import estimate, usual_samples
 from hspace.errors import RefusedError
 from hspace.testing import PlantedBackbone
 from hspace_asyrp.finder import build
+from hspace_asyrp.natural import population_of
+from hspace_asyrp.windowing import window_of
 
 from .colours import STEPS, Colours, found, task
 
@@ -24,6 +26,8 @@ CONFIG = {"fidelity": "paper", "head": "table", "epochs": 12, "rate": 0.05, "bat
         {"t_edit": 400},
         {},
         {"trajectory": "unedited"},
+        {"fidelity": "natural", "population": 6},
+        {"fidelity": "natural", "population": 6, "t_start": 800, "t_edit": 300, "trajectory": "unedited"},
         {"t_edit": 400, "t_boost": 0, "init": "planted/red.asyrp"},
         {"t_edit": 400, "t_boost": 0, "init": "planted/red.asyrp", "trajectory": "unedited"},
     ],
@@ -33,7 +37,7 @@ def test_the_passes_are_those_of_the_real_run(colours: Colours, more: dict[str, 
     backbone = PlantedBackbone()
     if "init" in more:
         registry.add(found(colours)[1])
-    finder = build(**CONFIG, **more)
+    finder = build(**{**CONFIG, **more})
     said = total(finder.estimate(backbone, task(colours, backbone)).stages)
     counted = Counted(backbone)
     (_,) = finder.find(counted, task(colours, counted))
@@ -65,12 +69,35 @@ def test_a_start_that_does_not_fit_is_refused_before_it_costs_anything(colours: 
         build(**CONFIG, t_edit=700, init="planted/red.asyrp").estimate(backbone, task(colours, backbone))
 
 
+def test_a_population_that_is_known_costs_nothing_and_a_few_are_not_kept(colours: Colours, tmp_path: Path) -> None:
+    backbone, finder = PlantedBackbone(), build(population=6)
+    asked = task(colours, backbone)
+    stages = finder.estimate(backbone, asked).stages
+    assert stages[0].name == "window"
+    assert stages[0].passes == Passes(6 * STEPS, 6 * STEPS)
+    assert not (tmp_path / "hspace-cache" / "population").exists()
+    population_of(backbone, colours, 6, STEPS)
+    assert [one.name for one in finder.estimate(backbone, asked).stages] == ["unedited", "training", "measuring"]
+
+
 def test_curves_that_are_known_cost_nothing(colours: Colours) -> None:
     backbone = PlantedBackbone()
     asked = task(colours, backbone)
-    build(**CONFIG).window(backbone, asked)
+    window_of(build(**CONFIG), backbone, asked, None)
     stages = build(**CONFIG).estimate(backbone, asked).stages
     assert [one.name for one in stages] == ["unedited", "training", "measuring"]
+
+
+@pytest.mark.parametrize(("finder", "samples"), [("asyrp", 48), ("jacobian-svd", 4)])
+def test_a_finder_works_on_as_many_latents_as_its_card_asks_for(finder: str, samples: int) -> None:
+    assert usual_samples(finder) == samples
+
+
+def test_without_samples_as_many_are_walked_as_the_card_asks_for(colours: Colours) -> None:
+    config = {**CONFIG, "t_edit": 400, "t_boost": 0}
+    said = estimate(PlantedBackbone(), config=config, prompts=("grey", "red"), encoder=colours, steps=STEPS)
+    walked = next(one for one in said.stages if one.name == "unedited")
+    assert walked.passes.encoder == 48 * STEPS
 
 
 def test_seconds_grow_with_the_pictures_and_nothing_is_stored(colours: Colours, tmp_path: Path) -> None:

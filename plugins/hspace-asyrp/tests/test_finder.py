@@ -14,7 +14,7 @@ from hspace.testing import PlantedBackbone
 from hspace_asyrp.finder import build
 from hspace_asyrp.inert import InertError
 
-from .colours import QUICK, STEPS, Colours, found, task
+from .colours import NATURAL, QUICK, STEPS, Colours, found, task
 
 pytestmark = pytest.mark.usefixtures("hspace_home")
 
@@ -30,6 +30,16 @@ def test_unseen_pictures_become_redder_and_not_greener_or_bluer(colours: Colours
     assert red > 0.05
     assert abs(green) < red / 3
     assert abs(blue) < red / 3
+
+
+def test_the_usual_settings_find_it_in_the_window_where_the_backbone_decides(colours: Colours) -> None:
+    backbone, direction = found(colours, **NATURAL)
+    red, green, blue = redness(backbone, direction, 1.0).mean(dim=0).tolist()
+    assert red > 0.05
+    assert max(abs(green), abs(blue)) < red / 3
+    assert 0 <= direction.meta.t_edit < (direction.meta.t_start or 0) < 999
+    assert direction.meta.provenance.config["fidelity"] == "natural"
+    assert "own pictures lack" in {one.name: one.protocol for one in direction.meta.metrics}["full_effect"]
 
 
 def test_the_other_sign_goes_the_other_way(colours: Colours) -> None:
@@ -84,6 +94,11 @@ def test_equal_prompts_are_refused(colours: Colours) -> None:
         next(build().find(backbone, task(colours, backbone, prompts=("red", "red"))))
 
 
+def test_a_window_without_a_step_is_told_with_its_ends(colours: Colours) -> None:
+    with pytest.raises(UsageError, match="no step of 8 is at 600 <= t <= 650; set t_edit and t_start further apart"):
+        found(colours, t_edit=600, t_start=650)
+
+
 @pytest.mark.parametrize("config", [{"epochs": 0}, {"batch": 0}, {"rate": -1.0}, {"fidelity": "exact"}])
 def test_a_setting_out_of_its_range_is_told(config: dict[str, object]) -> None:
     with pytest.raises(UsageError, match=f"{next(iter(config))} must be"):
@@ -106,7 +121,11 @@ found(Colours(), epochs=4, **json.loads(sys.argv[2]))
 """
 
 
-@pytest.mark.parametrize("settings", [{}, {"trajectory": "unedited", "init": "planted/red.asyrp"}], ids=["", "others"])
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"trajectory": "unedited", "init": "planted/red.asyrp"}, {**NATURAL, "population": 16}],
+    ids=["paper", "others", "natural"],
+)
 def test_a_training_killed_with_9_goes_on_with_the_same_bits(
     colours: Colours, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str]
 ) -> None:

@@ -16,6 +16,7 @@ from hspace_asyrp.distance import Distance, EncoderDistance
 from hspace_asyrp.finder import build
 from hspace_asyrp.measured import PICTURES, curves_before, curves_of, measure
 from hspace_asyrp.window import Window
+from hspace_asyrp.windowing import window_of
 
 from .colours import STEPS, Colours, task
 
@@ -88,25 +89,29 @@ def test_the_finder_reads_the_curves_that_were_measured_before(colours: Colours)
     asked = task(colours, counted)
     curves = curves_of(counted, EncoderDistance(colours), asked.x_T, asked.steps)
     counted.passes = Passes()  # grey and red are 45 degrees apart
-    assert build(fidelity="paper").window(counted, asked) == Window(curves.t_edit(sqrt(0.5)), None)
+    assert window_of(build(fidelity="paper"), counted, asked, None) == Window(curves.t_edit(sqrt(0.5)), None)
     assert counted.passes == Passes()
 
 
 def test_both_ends_of_the_window_given_nothing_is_measured(colours: Colours) -> None:
     counted = Counted(PlantedBackbone())
-    assert build(fidelity="paper", t_edit=400, t_boost=100).window(counted, task(colours, counted)) == Window(400, 100)
-    assert build(fidelity="paper", t_edit=400, t_boost=0).window(counted, task(colours, counted)) == Window(400, None)
+    assert window_of(build(fidelity="paper", t_edit=400, t_boost=100), counted, task(colours, counted), None) == Window(
+        400, 100
+    )
+    assert window_of(build(fidelity="paper", t_edit=400, t_boost=0), counted, task(colours, counted), None) == Window(
+        400, None
+    )
     assert counted.passes == Passes()
 
 
 def test_t_boost_is_where_lpips_says(colours: Colours, monkeypatch: pytest.MonkeyPatch) -> None:
-    from hspace_asyrp import finder
+    from hspace_asyrp import windowing
 
     backbone = PlantedBackbone()
     asked = task(colours, backbone)
     far = Pixels(10.0, lpips=True)
-    monkeypatch.setattr(finder, "perceptual_distance", lambda *_: far)
+    monkeypatch.setattr(windowing, "perceptual_distance", lambda *_: far)
     curves = curves_of(backbone, far, asked.x_T, asked.steps)
     assert curves.t_boost() is not None
-    assert build(fidelity="paper", t_edit=400).window(backbone, asked) == Window(400, curves.t_boost())
-    assert build(fidelity="paper", t_edit=400, t_boost=0).window(backbone, asked) == Window(400, None)
+    assert window_of(build(fidelity="paper", t_edit=400), backbone, asked, None) == Window(400, curves.t_boost())
+    assert window_of(build(fidelity="paper", t_edit=400, t_boost=0), backbone, asked, None) == Window(400, None)

@@ -15,7 +15,9 @@ from hspace.testing import PlantedBackbone
 from hspace_asyrp.finder import build
 from hspace_asyrp.identity import Identity
 from hspace_asyrp.loss import Goal, Terms
-from hspace_asyrp.training import Plan, Training, Trajectory
+from hspace_asyrp.natural import looked_at, natural
+from hspace_asyrp.planning import weights
+from hspace_asyrp.training import LONGEST, MOMENTUM, Plan, Training, Trajectory
 from hspace_asyrp.unedited import unedited
 
 from .colours import STEPS, Colours, found
@@ -106,6 +108,68 @@ def test_identity_pulls_back_what_its_encoder_sees(colours: Colours) -> None:
     assert held.identity is not None
     torch.testing.assert_close(held.identity.loss(changed, 0, torch.arange(N)), away)
     assert held.loss_of(one.head) > one.loss_of(one.head)
+
+
+class Stretched(Backbone):
+    """The planted backbone in another unit of h, `unit` times as large."""
+
+    def __init__(self, unit: float) -> None:
+        inner = PlantedBackbone()
+        super().__init__(inner.alphas_cumprod, inner.card)
+        self.inner, self.unit = inner, unit
+
+    def encode_h(self, x_t: Tensor, t: Tensor) -> State:
+        state = self.inner.encode_h(x_t, t)
+        return replace(state, h=self.unit * state.h)
+
+    def decode_h(self, state: State, delta_h: Tensor | None = None) -> Tensor:
+        whole = state.h if delta_h is None else state.h + delta_h
+        return self.inner.decode_h(replace(state, h=whole / self.unit))
+
+
+def measured(encoder: Colours, backbone: Backbone, epochs: int = 2, rate: float = 2.5e-4) -> Training:
+    """A natural training of a table whose steps are measured by h, above t = 500."""
+    pairs, x_T = generation("asyrp", STEPS, 1000), latents(PlantedBackbone(), N, 0)
+    window = unedited(backbone, encoder, x_T, pairs, 3, lambda done, total: None).within(500)
+    head = build_head(backbone, "table", {"timesteps": sorted(window.timesteps)}, None)
+    delta_T = torch.tensor([1.0, 0.0, 0.0, 0.0])
+    known = natural(looked_at(backbone, encoder, x_T, STEPS), delta_T)
+    terms = weights("natural", 0.0, 0.0, match=None, recon=None)
+    plan = Plan(epochs=epochs, batch=3, rate=rate, terms=terms, by_sgd=True)
+    return Training(backbone, encoder, head, x_T, window, Goal(delta_T, known.full, 0.7, known), plan)
+
+
+@pytest.mark.parametrize("unit", [2.0**-4, 2.0**5])
+def test_the_learnt_delta_h_has_the_unit_of_h(colours: Colours, unit: float) -> None:
+    """A power of two rounds nothing: at no edit the gradient of the pixels is the sign of what is rounded."""
+    learnt = []
+    for backbone in (PlantedBackbone(), Stretched(unit)):
+        one = measured(colours, backbone)
+        for index in range(one.passes):
+            one.run_pass(index)
+        learnt.append(one.head.vectors.detach())
+    assert float(learnt[0].abs().max()) > 0
+    torch.testing.assert_close(learnt[1], unit * learnt[0], rtol=1e-3, atol=1e-4 * unit * float(learnt[0].abs().max()))
+
+
+@pytest.mark.parametrize("rate", [1e-9, 2.5e-4])
+def test_no_gradient_moves_delta_h_further_than_its_share_of_h(colours: Colours, rate: float) -> None:
+    """The momentum adds to it what is left of the steps before: at most as much again."""
+    one = measured(colours, PlantedBackbone(), rate=rate)
+    moved = []
+    step = one.optimizer.step
+
+    def measuring() -> None:
+        before = one.head.vectors.detach().clone()
+        step()
+        moved.append(float((one.head.vectors.detach() - before).norm()) / float(one.h_square) ** 0.5)
+
+    one.optimizer.step = measuring  # type: ignore[method-assign, assignment]
+    for index in range(one.passes):
+        one.run_pass(index)
+    assert 0 < moved[0] <= LONGEST * 1.001
+    assert max(moved) <= LONGEST / (1 - MOMENTUM) * 1.001
+    assert (moved[0] > LONGEST * 0.999) is (rate == 2.5e-4)
 
 
 @pytest.mark.parametrize("settings", [{"identity": 0.5}, {"identity_encoder": "toyclip"}])

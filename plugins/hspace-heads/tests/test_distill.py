@@ -96,6 +96,14 @@ def test_per_timestep_returns_a_head_of_t_alone_at_each_timestep_of_the_window(t
     assert found.loss.difference < 1e-5
 
 
+def test_a_window_with_a_start_is_kept(toy: PlantedBackbone) -> None:
+    original = table(toy)
+    original = replace(original, meta=original.meta.model_copy(update={"t_start": 800}))
+    found = distilled(toy, original, "per-timestep").direction.meta
+    assert found.head.config == {"timesteps": [t for t in ABOVE_500 if t <= 800]}
+    assert (found.t_edit, found.t_start) == (500, 800)
+
+
 def test_global_is_the_mean_of_per_timestep_and_loses_more(toy: PlantedBackbone) -> None:
     original = table(toy, rows=2, between="linear")
     many, one = distilled(toy, original, "per-timestep"), distilled(toy, original, "global")
