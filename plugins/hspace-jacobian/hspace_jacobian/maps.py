@@ -105,7 +105,8 @@ def _encoder(backbone: Backbone, x_t: Tensor, t: int, pool: Pool) -> JacobianMap
     def to_h(svd: JacobianSVD) -> Tensor:
         if pool == "none":
             return svd.U
-        return (svd.U / (height * width) ** 0.5)[:, :, None, None].expand(-1, -1, height, width)
+        everywhere: Tensor = svd.U[:, :, None, None] / (height * width) ** 0.5
+        return everywhere.expand(-1, -1, height, width)
 
     return JacobianMap("encoder", f, x_t, to_h)
 
