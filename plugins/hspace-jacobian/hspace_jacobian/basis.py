@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 PANEL = 64
+ENOUGH = 0.2  # of a row must be left for one pass to do; the error grows by no more than the inverse
 COLUMNS = 1 << 16
 
 
@@ -84,7 +85,8 @@ def split(W: Tensor, Q: Basis, floor: float) -> tuple[Tensor, Tensor, Tensor]:
     W (b, n) is in the working precision, C (b, q) and R (b, r) in float64 on the CPU. Directions in which W leaves
     Q by no more than `floor` are dropped, so r <= b.
 
-    Source: reorthogonalized block classical Gram-Schmidt, arXiv:1108.4209 (two passes reach rounding level).
+    Source: reorthogonalized block classical Gram-Schmidt, arXiv:1108.4209 (two passes reach rounding level; one does
+    where little of W was in Q).
     """
     C = torch.zeros(len(W), len(Q), dtype=torch.float64)
     R = torch.eye(len(W), dtype=torch.float64)
@@ -93,7 +95,9 @@ def split(W: Tensor, Q: Basis, floor: float) -> tuple[Tensor, Tensor, Tensor]:
         E = Q.overlaps(X)
         L, X = _lq(Q.without(X, E))
         C = C + R @ _small(E)
-        R, X = _drop(R @ L, X, floor)
+        R, X, smallest = _drop(R @ L, X, floor)
+        if smallest > ENOUGH * _largest_row(W):
+            break
     return C, R, X
 
 
@@ -115,10 +119,12 @@ def _lq(X: Tensor) -> tuple[Tensor, Tensor]:
     return _small(R.mT), Q.mT
 
 
-def _drop(R: Tensor, X: Tensor, floor: float) -> tuple[Tensor, Tensor]:
+def _drop(R: Tensor, X: Tensor, floor: float) -> tuple[Tensor, Tensor, float]:
     P, s, Yh = torch.linalg.svd(R, full_matrices=False)
     kept = s > floor
-    return P[:, kept] * s[kept], Yh[kept].to(X) @ X
+    if bool(kept.all()):
+        return R, X, float(s[-1]) if len(s) else 0.0
+    return P[:, kept] * s[kept], Yh[kept].to(X) @ X, 0.0
 
 
 def _small(A: Tensor) -> Tensor:

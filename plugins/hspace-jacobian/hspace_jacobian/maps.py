@@ -103,10 +103,10 @@ def _encoder(backbone: Backbone, x_t: Tensor, t: int, pool: Pool) -> JacobianMap
         return pooled
 
     def to_h(svd: JacobianSVD) -> Tensor:
-        U: Tensor = svd.U
         if pool == "none":
-            return U
-        return (U / (height * width) ** 0.5)[:, :, None, None].expand(-1, -1, height, width)
+            return svd.U
+        everywhere: Tensor = svd.U[:, :, None, None] / (height * width) ** 0.5
+        return everywhere.expand(-1, -1, height, width)
 
     return JacobianMap("encoder", f, x_t, to_h)
 

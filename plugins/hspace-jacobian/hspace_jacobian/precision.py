@@ -31,8 +31,11 @@ def search_in(
 
     "exact" searches in the precision of the vectors; "draft" with products in half precision, which neither the
     residuals nor a check can see, so that it is never verified; "mixed" takes what a draft finds, and a few more, as
-    the start of an exact search. `state` is gone on from where it holds the search.
+    the start of an exact search. Both go to a residual of LOW_TOL at best, which is an error of sigma of about its
+    square. `state` is gone on from where it holds the search.
     """
+    if precision != "exact":
+        search = replace(search, tol=max(search.tol, LOW_TOL))
     if precision == "draft":
         return _draft(products, search, block, generator, state)
     krylov = state.read(products) if state and (precision == "exact" or state.holds(products)) else None
@@ -48,7 +51,7 @@ def _draft(
 ) -> tuple[Krylov, Outcome]:
     low = products.lowered(products.half)
     krylov = (state.read(low) if state else None) or Krylov(low, block, generator)
-    return krylov, replace(search, tol=max(search.tol, LOW_TOL)).run(krylov, verify=False)
+    return krylov, search.run(krylov, verify=False)
 
 
 def _finish(products: MapProducts, search: Search, draft: Krylov) -> Krylov:

@@ -52,7 +52,8 @@ def topk_jacobian_svd(
     `engine` carries the vectors: "replay" records one evaluation as a graph of linear maps, "jvp" and "double_vjp" are
     torch's own modes, and "auto" is the first of them that works here and agrees with reverse mode. `precision`
     "draft" computes products in bfloat16 (or in z's own half precision), "mixed" searches like that and finishes in
-    float32; in half precision z is refused otherwise. `block` vectors start the search (2 for k <= 8, else 4 on a
+    float32, both to a tol of at best 1e-2, so that sigma is good to 2e-2 and 1e-4; in half precision z is refused
+    otherwise. `block` vectors start the search (2 for k <= 8, else 4 on a
     CPU, 16 elsewhere), and up to `chunk` go through the network at once.
 
     `max_products` caps jvp + vjp before the check. `memory` is how many bytes the network's derivative and the basis

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from hspace_jacobian.tape.convolution import Convolution, laid_out
 from hspace_jacobian.tape.linear import Linear, Scale
-from hspace_jacobian.tape.recorder import Recorder, Renamed, Seen, Unsupported, tensors
+from hspace_jacobian.tape.recorder import Recorder, Renamed, Seen, Unsupported, name_of, tensors
 from hspace_jacobian.tape.tape import Edge, Tape, compiled
 
 Rule = Callable[["Call"], None]
@@ -47,7 +48,7 @@ def build(z: Tensor, h: Any, recorder: Recorder) -> Tape:
 
 def _apply(values: Values, seen: Seen) -> None:
     outputs = [x for x in tensors(seen.out) if x.is_floating_point()]
-    name = seen.func._schema.name.removeprefix("aten::")
+    name = name_of(seen.func)
     depends = any(values.get(x) is not None for x in tensors((seen.args, seen.kwargs)))
     if not depends or not outputs or name in CUT:
         return
@@ -56,6 +57,13 @@ def _apply(values: Values, seen: Seen) -> None:
     RULES[name](Call(values, seen))
     for x in outputs:
         values.close(x, seen)
+
+
+@cache
+def _parameters(func: Any) -> tuple[tuple[str, ...], dict[str, Any]]:
+    declared = func._schema.arguments
+    defaults = {argument.name: argument.default_value for argument in declared if argument.has_default_value()}
+    return tuple(argument.name for argument in declared), defaults
 
 
 class Values:
@@ -120,11 +128,9 @@ class Call:
 
     def __init__(self, values: Values, seen: Seen) -> None:
         self.values, self.func, self.args, self.kwargs, self.out = values, seen.func, seen.args, seen.kwargs, seen.out
-        self.name: str = seen.func._schema.name.removeprefix("aten::")
-        declared = self.func._schema.arguments
-        self._named = {argument.name: argument.default_value for argument in declared if argument.has_default_value()}
-        self._named |= {argument.name: value for argument, value in zip(declared, self.args, strict=False)}
-        self._named |= self.kwargs
+        self.name = name_of(seen.func)
+        names, defaults = _parameters(self.func)
+        self._named = {**defaults, **dict(zip(names, self.args, strict=False)), **self.kwargs}
 
     def __getitem__(self, name: str) -> Any:
         return self._named[name]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import torch
 from torch import Tensor
@@ -31,10 +31,10 @@ class Convolution(Linear):
     source: torch.Size
 
     def push(self, t: Tensor) -> Tensor:
-        return by_tangent(self._forward(samples(t)), len(t))
+        return by_tangent(self._forward(samples(t)), t.shape[0])
 
     def pull(self, c: Tensor) -> Tensor:
-        return by_tangent(self._back(samples(c)), len(c))
+        return by_tangent(self._back(samples(c)), c.shape[0])
 
     def activations(self) -> list[Tensor]:
         return []
@@ -74,15 +74,16 @@ def samples(t: Tensor) -> Tensor:
 
 def laid_out(x: Tensor) -> Tensor:
     """x contiguous, with the channels of images (B, C, H, W) innermost where they are convolved faster like that."""
-    return x.contiguous(memory_format=torch.channels_last) if channels_innermost(x) else x.contiguous()
+    return x.contiguous(memory_format=_layout(x.ndim, x.device.type, x.dtype))
 
 
-def channels_innermost(x: Tensor) -> bool:
-    if x.ndim != 4:
-        return False
-    if x.device.type == "cpu":
-        return x.dtype != torch.float64 and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    return x.dtype in (torch.float16, torch.bfloat16)
+@cache
+def _layout(ndim: int, device: str, dtype: torch.dtype) -> torch.memory_format:
+    if device == "cpu":
+        faster = dtype != torch.float64 and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    else:
+        faster = dtype in (torch.float16, torch.bfloat16)
+    return torch.channels_last if ndim == 4 and faster else torch.contiguous_format
 
 
 def _kernel(
@@ -95,7 +96,7 @@ def _kernel(
     groups: int,
 ) -> Kernel:
     weight = laid_out(weight)
-    if not transposed and channels_innermost(weight) and weight.device.type == "cpu":
+    if not transposed and weight.device.type == "cpu" and weight.dtype == torch.float32 and weight.ndim == 4:
         packed = _packed(weight, stride, padding, dilation, groups)
         if packed is not None:
             return packed

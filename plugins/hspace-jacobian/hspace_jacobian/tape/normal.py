@@ -49,12 +49,13 @@ class GroupNormal(Normalise):
     _copies: dict[int, tuple[Tensor, Tensor, Tensor]] = field(default_factory=dict, compare=False)
 
     def _project(self, t: Tensor) -> Tensor:
-        N, (_, C, *spatial) = len(t) * len(self.hat), self.hat.shape
-        hat, zero, one = self._copies.get(N) or self._repeated(len(t))
+        count, (B, C, *spatial) = t.shape[0], self.hat.shape
+        N = count * B
+        hat, zero, one = self._copies.get(N) or self._repeated(count)
         projected: Tensor = torch.ops.aten.native_group_norm_backward.default(
             samples(t), hat, zero, one, None, N, C, prod(spatial), self.groups, PROJECTED
         )[0]
-        return by_tangent(projected, len(t))
+        return by_tangent(projected, count)
 
     def _repeated(self, count: int) -> tuple[Tensor, Tensor, Tensor]:
         """hat for so many tangents, and its means and spreads; the copies are those of the largest count so far."""

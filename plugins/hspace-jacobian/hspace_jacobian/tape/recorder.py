@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -53,7 +54,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         followed = any(id(x) in self._followed for x in tensors((args, kwargs)))
-        if func._schema.is_mutable:
+        if _mutates(func):
             return self._in_place(func, args, kwargs, followed)
         out = func(*args, **kwargs)
         if followed:
@@ -73,7 +74,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             raise Unsupported(f"{func} writes into a tensor that was read before")
         if not followed:
             return func(*args, **kwargs)
-        name = func._schema.name.removeprefix("aten::")
+        name = name_of(func)
         functional = getattr(getattr(torch.ops.aten, name.removesuffix("_"), None), func._overloadname, None)
         alone = len(written) == 1 and written[0] is args[0] and not args[0]._is_view()
         if functional is None or not alone or id(args[0]) not in self._followed:
@@ -120,6 +121,17 @@ def tensors(tree: Any) -> Iterator[Tensor]:
             yield from tensors(branch)
     elif isinstance(tree, dict):
         yield from tensors(list(tree.values()))
+
+
+@cache
+def name_of(func: Any) -> str:
+    """An operation's name in aten."""
+    return str(func._schema.name).removeprefix("aten::")
+
+
+@cache
+def _mutates(func: Any) -> bool:
+    return bool(func._schema.is_mutable)
 
 
 def _is_written(argument: Any) -> bool:
