@@ -13,7 +13,6 @@ import torch
 from original import Original
 from recording import interleaved, record, spread
 from setting import BATCH, TINY, Setting, Size
-
 from torch import Tensor
 
 from hspace import Head
