@@ -80,4 +80,5 @@ def _by_curves(finder: AsyrpFinder, backbone: Backbone, task: Task, t_edit: int 
         curves = curves_of(backbone, distance_of(finder, task), task.x_T, task.steps, batch=finder.plan.batch)
         t_edit = curves.t_edit(prompt_cosine(task.encoder, *task.prompts)) if t_edit is None else t_edit
         measured = t_edit, (curves.t_boost() or 0) if finder.t_boost is None else finder.t_boost
-    return processes.from_main(measured, task.x_T.device)
+    t_edit, t_boost = processes.from_main(measured, task.x_T.device)
+    return t_edit, t_boost
