@@ -23,7 +23,7 @@ Fidelity = Literal["natural", "paper", "official"]
 Trajectory = Literal["edited", "unedited"]
 MOMENTUM = 0.5
 LONGEST = 4e-3
-"""The most that one step of the gradient may move delta_h, as a share of h."""
+"""The most that one gradient may move delta_h, as a share of h; momentum makes a step at most twice as long."""
 
 
 @dataclass(frozen=True)
