@@ -54,11 +54,11 @@ class Replay:
 
     def push(self, V: Tensor) -> Tensor:
         with torch.inference_mode(False), torch.no_grad():
-            return self.tape.push(V)
+            return self.tape.push(V.flatten(0, 1)).unsqueeze(1)
 
     def pull(self, U: Tensor) -> Tensor:
         with torch.inference_mode(False), torch.no_grad():
-            return self.tape.pull(U)
+            return self.tape.pull(U.flatten(0, 1)).unsqueeze(1)
 
     def bytes(self, rows: int) -> int:
         return (1 + rows) * self.tape.bytes

@@ -44,11 +44,9 @@ def task(**fields: Any) -> hspace.Task:
 def test_x0_is_the_decoder_in_other_units(toy: PlantedBackbone, x_t: torch.Tensor) -> None:
     a = float(toy.alphas_cumprod[T])
     eps, x_0 = (
-        topk_jacobian_svd(one.f, one.z, 3, tol=1e-5)
-        for one in (build_map(name, toy, x_t, T) for name in ("decoder", "x0"))
+        topk_jacobian_svd(one.f, one.z, 3) for one in (build_map(name, toy, x_t, T) for name in ("decoder", "x0"))
     )
     torch.testing.assert_close(x_0.S, eps.S * ((1 - a) / a) ** 0.5, rtol=1e-4, atol=0)
-    torch.testing.assert_close((x_0.V * eps.V).flatten(1).sum(1).abs(), torch.ones(3), rtol=1e-4, atol=0)
 
 
 def test_the_decoder_holds_what_the_encoder_left(unet: UNet2DModel) -> None:

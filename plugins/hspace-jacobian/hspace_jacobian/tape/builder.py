@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from hspace_jacobian.tape.convolution import Convolution, laid_out
-from hspace_jacobian.tape.linear import Linear, Scale
+from hspace_jacobian.tape.linear import Linear, Scale, fitted
 from hspace_jacobian.tape.recorder import Recorder, Renamed, Seen, Unsupported, name_of, tensors
 from hspace_jacobian.tape.tape import Edge, Tape, compiled
 
@@ -95,9 +95,9 @@ class Values:
         self._count += 1
         return self._count - 1
 
-    def hidden(self) -> Tensor:
+    def hidden(self, shape: torch.Size) -> Tensor:
         """A tensor that stands for a value nobody saw; kept, so that its id is not used again."""
-        self._kept.append(torch.empty(0))
+        self._kept.append(torch.empty(shape, device="meta"))
         self.track(self._kept[-1])
         return self._kept[-1]
 
@@ -148,16 +148,16 @@ class Call:
         if not self.depends(x):
             return
         out = self.out if out is None else out
-        source, target = self.values.track(x), self.values.track(out)
-        for linear in linears[:-1]:
+        source, target, shape = self.values.track(x), self.values.track(out), x.shape
+        for linear in linears[:-1]:  # all but the last go to the output's shape
             middle = self.values.new()
-            self.values.link(source, middle, linear, same_shape=False)
-            source = middle
-        self.values.link(source, target, linears[-1], same_shape=x.shape == out.shape)
+            self.values.link(source, middle, fitted(linear, shape, out.shape), same_shape=False)
+            source, shape = middle, out.shape
+        self.values.link(source, target, fitted(linears[-1], shape, out.shape), same_shape=x.shape == out.shape)
 
-    def hidden(self) -> Tensor:
-        """A stand-in for a value that the operation does not return."""
-        return self.values.hidden()
+    def hidden(self, shape: torch.Size) -> Tensor:
+        """A stand-in for a value of this shape that the operation does not return."""
+        return self.values.hidden(shape)
 
     def scale(self, x: Tensor, d: Any) -> Scale:
         """The map of x by d, laid out as tangents of x will be."""

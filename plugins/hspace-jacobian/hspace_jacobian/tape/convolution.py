@@ -9,14 +9,14 @@ from functools import cache, cached_property
 import torch
 from torch import Tensor
 
-from hspace_jacobian.tape.linear import Linear, by_tangent
+from hspace_jacobian.tape.linear import Linear
 
 Kernel = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class Convolution(Linear):
-    """t -> the convolution of t (b, B, C, *spatial) by `weight`, as torch.convolution has it.
+    """t -> the convolution of t (b B, C, *spatial) by `weight`, as torch.convolution has it.
 
     `source` is the shape of the value. Where stride is 1 the transpose is a convolution by the flipped weight.
     """
@@ -31,10 +31,13 @@ class Convolution(Linear):
     source: torch.Size
 
     def push(self, t: Tensor) -> Tensor:
-        return by_tangent(self._forward(samples(t)), t.shape[0])
+        return self._forward(laid_out(t))
 
     def pull(self, c: Tensor) -> Tensor:
-        return by_tangent(self._back(samples(c)), c.shape[0])
+        return self._back(laid_out(c))
+
+    def splits(self, source: torch.Size) -> bool:
+        return False
 
     def activations(self) -> list[Tensor]:
         return []
@@ -65,11 +68,6 @@ class Convolution(Linear):
             self.transposed, self.output_padding, self.groups, (True, False, False),
         )[0]  # fmt: skip
         return out
-
-
-def samples(t: Tensor) -> Tensor:
-    """(b B, C, *spatial) of t (b, B, C, *spatial)."""
-    return laid_out(t.flatten(0, 1))
 
 
 def laid_out(x: Tensor) -> Tensor:

@@ -13,8 +13,8 @@ from math import prod
 import torch
 from torch import Tensor
 
-from hspace_jacobian.tape.convolution import laid_out, samples
-from hspace_jacobian.tape.linear import Linear, Scale, by_tangent
+from hspace_jacobian.tape.convolution import laid_out
+from hspace_jacobian.tape.linear import Linear, Scale
 
 PROJECTED = (True, False, False)
 """Of the results of a backward kernel, that for the input."""
@@ -49,25 +49,26 @@ class GroupNormal(Normalise):
     _copies: dict[int, tuple[Tensor, Tensor, Tensor]] = field(default_factory=dict, compare=False)
 
     def _project(self, t: Tensor) -> Tensor:
-        count, (B, C, *spatial) = t.shape[0], self.hat.shape
-        N = count * B
-        hat, zero, one = self._copies.get(N) or self._repeated(count)
+        N, (_, C, *spatial) = t.shape[0], self.hat.shape
+        hat, zero, one = self._copies.get(N) or self._repeated(N)
         projected: Tensor = torch.ops.aten.native_group_norm_backward.default(
-            samples(t), hat, zero, one, None, N, C, prod(spatial), self.groups, PROJECTED
+            laid_out(t), hat, zero, one, None, N, C, prod(spatial), self.groups, PROJECTED
         )[0]
-        return by_tangent(projected, count)
+        return projected
 
-    def _repeated(self, count: int) -> tuple[Tensor, Tensor, Tensor]:
-        """hat for so many tangents, and its means and spreads; the copies are those of the largest count so far."""
-        N = count * len(self.hat)
+    def _repeated(self, N: int) -> tuple[Tensor, Tensor, Tensor]:
+        """N copies of hat, their means and spreads; the copies are those of the largest N so far."""
         if max(self._copies, default=0) < N:
             self._copies.clear()
-            hat = laid_out(self.hat.repeat(count, *[1] * (self.hat.ndim - 1)))
+            hat = laid_out(self.hat.repeat(N // len(self.hat), *[1] * (self.hat.ndim - 1)))
         else:
             hat = self._copies[max(self._copies)][0][:N]
         zero = hat.new_zeros(N, self.groups)
         self._copies[N] = hat, zero, zero + 1
         return self._copies[N]
+
+    def splits(self, source: torch.Size) -> bool:
+        return self.scale.shape[0] > 1
 
     def to(self, dtype: torch.dtype) -> GroupNormal:
         return replace(super().to(dtype), _copies={})
@@ -78,6 +79,9 @@ class LayerNormal(Normalise):
     """Over the last `dims` dimensions."""
 
     dims: int
+
+    def splits(self, source: torch.Size) -> bool:
+        return len(self.hat) > 1 or len(source) == self.dims
 
     def _project(self, t: Tensor) -> Tensor:
         shape, lead = self.hat.shape[-self.dims :], t.shape[: -self.dims]
@@ -100,6 +104,9 @@ class RMSNormal(Normalise):
     """Over the last `dims` dimensions, without the mean: hat = x / rms(x)."""
 
     dims: int
+
+    def splits(self, source: torch.Size) -> bool:
+        return len(self.hat) > 1 or len(source) == self.dims
 
     def _project(self, t: Tensor) -> Tensor:
         along = (t * self.hat).mean(tuple(range(-self.dims, 0)), keepdim=True)

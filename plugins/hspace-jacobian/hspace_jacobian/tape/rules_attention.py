@@ -34,10 +34,11 @@ def attention(call: Call) -> None:
     P = _probabilities(q, k, scale, mask, causal=bool(call.get("is_causal")))
     out = call.out[0]
     if call.depends(q) or call.depends(k):
-        S = call.hidden()  # the scores, which the kernel keeps to itself
-        call.edge(q, Times((k * scale).mT), out=S)
-        call.edge(k, QueryTimes(q * scale), out=S)
-        call.edge(S, Softmax(P, -1), Times(v), out=out)
+        scores, shares = call.hidden(P.shape), call.hidden(P.shape)  # S and P, which the kernel keeps to itself
+        call.edge(q, Times((k * scale).mT), out=scores)
+        call.edge(k, QueryTimes(q * scale), out=scores)
+        call.edge(scores, Softmax(P, -1), out=shares)
+        call.edge(shares, Times(v), out=out)
     call.edge(v, LeftTimes(P), out=out)
 
 

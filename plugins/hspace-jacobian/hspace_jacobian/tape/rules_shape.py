@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from hspace_jacobian.tape.builder import Call, rule
-from hspace_jacobian.tape.linear import Broadcast, Identity, Moved, Through, by_tangent
+from hspace_jacobian.tape.linear import Broadcast, Identity, Moved, Through
 from hspace_jacobian.tape.recorder import Unsupported
 
 
@@ -24,17 +24,19 @@ def same(call: Call) -> None:
 def view(call: Call) -> None:
     """y = x in another shape, in the same order."""
     source, target = call.args[0].shape, call.out.shape
-    call.edge(call.args[0], Moved(lambda t: t.reshape(len(t), *target), lambda c: c.reshape(len(c), *source)))
+    call.edge(call.args[0], Moved(lambda t: t.reshape(-1, *target[1:]), lambda c: c.reshape(-1, *source[1:])))
 
 
 @rule("transpose", "t", "permute")
 def permute(call: Call) -> None:
     """y = x with its dimensions in another order."""
     x = call.args[0]
-    order = call.func(torch.empty(*range(1, x.ndim + 1), device="meta"), *call.args[1:]).shape
-    forward = [0, *order]  # dimension i of x had the size i + 1, its place among those of a tangent
+    sizes = torch.empty(*range(1, x.ndim + 1), device="meta")  # dimension i has the size i + 1
+    order = [size - 1 for size in call.func(sizes, *call.args[1:]).shape]
+    whole = order[:1] == [0]
+    forward = order if whole else [0, *(dim + 1 for dim in order)]
     back = [forward.index(dim) for dim in range(len(forward))]
-    call.edge(x, Moved(lambda t: t.permute(forward), lambda c: c.permute(back)))
+    call.edge(x, Moved(lambda t: t.permute(forward), lambda c: c.permute(back), whole))
 
 
 @rule("expand")
@@ -57,7 +59,10 @@ def cat(call: Call) -> None:
 def _place(call: Call, x: Tensor, dim: int, start: int, out: Tensor) -> None:
     size, total = x.shape[dim], out.shape[dim]
     margins = [0, 0] * (out.ndim - 1 - dim) + [start, total - start - size]
-    call.edge(x, Moved(lambda t: pad(t, margins), lambda c: c.narrow(dim + 1, start, size)), out=out)
+    if dim == 0:
+        call.edge(x, Moved(lambda t: pad(t, margins), lambda c: c.narrow(1, start, size), whole=False), out=out)
+    else:
+        call.edge(x, Moved(lambda t: pad(t, margins), lambda c: c.narrow(dim, start, size)), out=out)
 
 
 @rule("slice", "select", "narrow")
@@ -83,7 +88,8 @@ def _part(func: Any, args: Any, kwargs: Any, index: int) -> Callable[[Tensor], T
 def constant_pad(call: Call) -> None:
     """y = x with a margin of numbers."""
     x, margins = call["self"], call["pad"]
-    call.edge(x, Moved(lambda t: pad(t, margins), lambda c: pad(c, [-margin for margin in margins])))
+    whole = len(margins) < 2 * x.ndim  # the batch gets none
+    call.edge(x, Moved(lambda t: pad(t, margins), lambda c: pad(c, [-margin for margin in margins]), whole))
 
 
 @rule("sum", "mean")
@@ -115,7 +121,7 @@ def resample(call: Call) -> None:
     if x.ndim != call.out.ndim or x.shape[0] != call.out.shape[0]:
         raise Unsupported(f"{call.func} of an unbatched tensor")
     func, args, kwargs = call.func, call.args[1:], call.kwargs
-    call.edge(x, Through(lambda t: by_tangent(func(t.flatten(0, 1), *args, **kwargs), len(t)), x.shape))
+    call.edge(x, Through(lambda t: func(t, *args, **kwargs), x.shape, whole=True))
 
 
 def _generic(call: Call) -> None:

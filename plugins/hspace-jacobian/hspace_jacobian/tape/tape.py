@@ -34,7 +34,7 @@ class Tape:
         self._first_made = {edge.target: place for place, edge in reversed(list(enumerate(self.edges)))}
 
     def push(self, V: Tensor) -> Tensor:
-        """The tangents J v (b, *output) of tangents v (b, *input)."""
+        """The tangents J v (b, *codomain) of tangents v (b, *domain)."""
         tangents = {0: V}
         for place, edge in enumerate(self.edges):
             _add(tangents, edge.target, edge.linear.push(tangents[edge.source]))
@@ -43,7 +43,7 @@ class Tape:
         return tangents[self.output]
 
     def pull(self, U: Tensor) -> Tensor:
-        """The cotangents Jᵀu (b, *input) of cotangents u (b, *output)."""
+        """The cotangents Jᵀu (b, *domain) of cotangents u (b, *codomain)."""
         cotangents = {self.output: U}
         for place, edge in reversed(list(enumerate(self.edges))):
             _add(cotangents, edge.source, edge.linear.pull(cotangents[edge.target]))
