@@ -100,7 +100,7 @@ def test_a_killed_command_leaves_no_half_a_repository(
     server.slow.add(f"/{REPO}/resolve/{COMMIT}/{NETWORK}")
     offer("small", **FACTS, repo=REPO, weights="download")
     words = ["sample", "--backbone", "small", "-n", "1", "--steps", "1", "--out", str(tmp_path / "out")]
-    with started("-m", "hspace.cli", *words) as process:
+    with started("-m", "hspace", *words) as process:
         wait_for_some(tmp_path / "hf", process)
         process.kill()
         process.wait()
