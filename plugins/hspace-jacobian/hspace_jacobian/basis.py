@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 PANEL = 64
-ENOUGH = 0.2  # of a row must be left for one pass to do; the error grows by no more than the inverse
 COLUMNS = 1 << 16
 
 
@@ -85,8 +84,7 @@ def split(W: Tensor, Q: Basis, floor: float) -> tuple[Tensor, Tensor, Tensor]:
     W (b, n) is in the working precision, C (b, q) and R (b, r) in float64 on the CPU. Directions in which W leaves
     Q by no more than `floor` are dropped, so r <= b.
 
-    Source: reorthogonalized block classical Gram-Schmidt, arXiv:1108.4209 (two passes reach rounding level; one does
-    where little of W was in Q).
+    Source: reorthogonalized block classical Gram-Schmidt, arXiv:1108.4209 (two passes reach rounding level).
     """
     C = torch.zeros(len(W), len(Q), dtype=torch.float64)
     R = torch.eye(len(W), dtype=torch.float64)
@@ -95,9 +93,7 @@ def split(W: Tensor, Q: Basis, floor: float) -> tuple[Tensor, Tensor, Tensor]:
         E = Q.overlaps(X)
         L, X = _lq(Q.without(X, E))
         C = C + R @ _small(E)
-        R, X, smallest = _drop(R @ L, X, floor)
-        if smallest > ENOUGH * _largest_row(W):
-            break
+        R, X = _drop(R @ L, X, floor)
     return C, R, X
 
 
@@ -119,12 +115,12 @@ def _lq(X: Tensor) -> tuple[Tensor, Tensor]:
     return _small(R.mT), Q.mT
 
 
-def _drop(R: Tensor, X: Tensor, floor: float) -> tuple[Tensor, Tensor, float]:
+def _drop(R: Tensor, X: Tensor, floor: float) -> tuple[Tensor, Tensor]:
     P, s, Yh = torch.linalg.svd(R, full_matrices=False)
     kept = s > floor
     if bool(kept.all()):
-        return R, X, float(s[-1]) if len(s) else 0.0
-    return P[:, kept] * s[kept], Yh[kept].to(X) @ X, 0.0
+        return R, X
+    return P[:, kept] * s[kept], Yh[kept].to(X) @ X
 
 
 def _small(A: Tensor) -> Tensor:
