@@ -34,7 +34,7 @@ def lint(session: nox.Session) -> None:
     """Ruff: the rules, and the format."""
     session.run("ruff", "check", *SOURCES)
     session.run("ruff", "format", "--check", *SOURCES)
-    session.run("cog", "--check", "README.md", "docs/guide.md", "docs/backbones.md")
+    session.run("cog", "--check", "README.md", "docs/guide.md", "docs/backbones.md", "benchmarks/README.md")
 
 
 @nox.session(venv_backend="none")
@@ -93,7 +93,7 @@ def coldstart(session: nox.Session) -> None:
 @nox.session(venv_backend="none")
 def docs(session: nox.Session) -> None:
     """Writes the parts of the documents that the tool itself says, then runs every block of them."""
-    session.run("cog", "-r", "README.md", "docs/guide.md", "docs/backbones.md")
+    session.run("cog", "-r", "README.md", "docs/guide.md", "docs/backbones.md", "benchmarks/README.md")
     session.run("pytest", "tests/test_docs.py", *session.posargs)
 
 

@@ -48,7 +48,7 @@ def trained(setting: Setting, whole: Unedited, settings: dict[str, Any], seed: i
 def summed(rows: Sequence[dict[str, float]]) -> dict[str, Any]:
     """The means over seeds, and the standard deviation of the effect where there are several."""
     means: dict[str, Any] = {name: round(statistics.fmean(row[name] for row in rows), 4) for name in rows[0]}
-    means["parameters"] = int(rows[0]["parameters"])
+    means |= {"parameters": int(rows[0]["parameters"]), "seeds": len(rows)}
     if len(rows) > 1:
         means["effect_sd"] = round(statistics.stdev(row["effect"] for row in rows), 4)
     return means
@@ -68,15 +68,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     seeds = range(1 if asked.quick else asked.seeds)
     setting = Setting(size)
     every = variants(probe(setting.backbone).h_shape[0])
-    rows: dict[str, list[dict[str, float]]] = {name: [] for name in every}
+    told = {"size": vars(size), "quick": asked.quick, "prompts": PROMPTS, "window": vars(setting.window)}
+    rows: dict[str, list[dict[str, float]]] = {}
     for seed in seeds:
         whole = setting.walked(size.latents, seed)
         for name, settings in every.items():
-            rows[name].append(trained(setting, whole, settings, seed))
-            print(seed, name, rows[name][-1], flush=True)
-    told = {"size": vars(size), "seeds": len(seeds), "quick": asked.quick, "prompts": PROMPTS}
-    told |= {"window": vars(setting.window), "drift_allowed": round(setting.far, 4)}
-    record("asyrp_heads", {**told, "variants": {name: summed(some) for name, some in rows.items()}})
+            rows.setdefault(name, []).append(trained(setting, whole, settings, seed))
+            found = {one: summed(some) for one, some in rows.items()}
+            # a run that is stopped leaves what it has measured
+            record("asyrp_heads", {**told, "drift_allowed": round(setting.far, 4), "variants": found})
 
 
 if __name__ == "__main__":

@@ -190,31 +190,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)
     size = TINY if asked.quick else Size()
     setting = Setting(size)
-    whole = setting.walked(BATCH, seed=0)
-    passes = a_pass(setting, whole)
-    print(passes, flush=True)
-    updates = same_updates(setting, whole)
-    print(updates, flush=True)
+    told = {"size": vars(size), "quick": asked.quick, "window": vars(setting.window)}
+    for stage in stages(setting):
+        told |= stage
+        record("asyrp_speed", told)  # a run that is stopped leaves what it has measured
+
+
+def stages(setting: Setting) -> Iterator[dict[str, Any]]:
+    """What is measured, part by part."""
+    size, few = setting.size, setting.walked(BATCH, seed=0)
+    passes = a_pass(setting, few)
+    ms = passes["cpu_ms_a_picture_and_timestep"]
+    population = round(size.population * size.steps * (ms["E"] + ms["D"]) / 1e3, 1)
+    yield {"a_pass": passes, "population_cpu_s_from_E_and_D": population}
+    yield {"same_updates": same_updates(setting, few)}
     start = time.process_time()
     whole = setting.walked(size.latents, seed=0)
     walk = time.process_time() - start
-    natural, paper = (ours(setting, whole, walk, fidelity) for fidelity in ("natural", "paper"))
-    print(natural, paper, flush=True)
+    until = {"effect": GOAL, "across_at": round(setting.far, 4), "growth_between_looks": GROWTH, "goal": 0.5}
+    natural = ours(setting, whole, walk, "natural")
+    yield {"until": until, "natural": natural}
+    paper = ours(setting, whole, walk, "paper")
+    yield {"paper": paper}
     released = theirs(setting, BUDGET * max(natural["cpu_s"], paper["cpu_s"]))
-    ms = passes["cpu_ms_a_picture_and_timestep"]
-    record(
-        "asyrp_speed",
-        {
-            "size": vars(size), "quick": asked.quick, "window": vars(setting.window), "a_pass": passes,
-            "same_updates": updates,
-            "until": {"effect": GOAL, "across_at": round(setting.far, 4), "growth_between_looks": GROWTH},
-            "natural": natural, "paper": paper, "originals": released,
-            "natural_over_originals": ratio(natural, released), "paper_over_originals": ratio(paper, released),
-            "goal": 0.5,
-            "population_cpu_s": round(size.population * size.steps * (ms["E"] + ms["D"]) / 1e3, 1),
-            "population": "of natural, once for a backbone and encoder, any prompt; not counted above; from E and D",
-        },
-    )  # fmt: skip
+    over = {f"{one['fidelity']}_over_originals": ratio(one, released) for one in (natural, paper)}
+    yield {"originals": released, **over}
 
 
 if __name__ == "__main__":
