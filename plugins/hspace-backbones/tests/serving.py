@@ -134,7 +134,7 @@ class _Handler(BaseHTTPRequestHandler):
             middle = start + (end - start) // 2
             self.wfile.write(data[start:middle])
             self.wfile.flush()
-            state.go.wait(60)
+            state.go.wait(600)
             start = middle
         self.wfile.write(data[start:end])
         if end < len(data):
