@@ -37,9 +37,10 @@ def transferred(
             raise RefusedError(f"the head of {home.id!r} has {key}={has}; {key}={value} was asked for")
     rows, window = config.get("timesteps"), offered.get("timesteps")
     if rows is not None and window is not None and list(rows) != list(window):
+        start = "" if home.t_start is None else f" --set t_start={home.t_start}"
         raise RefusedError(
             f"the head of {home.id!r} has rows for {_told(rows)}, and the window has {_told(window)}. Train in its "
-            f"window: --set t_edit={home.t_edit} --steps {home.steps}"
+            f"window: --set t_edit={home.t_edit}{start} --steps {home.steps}"
         )
     return build_head(backbone, name, config, init.weights), config
 
