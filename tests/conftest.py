@@ -4,6 +4,7 @@ import os
 
 import torch
 
+from hspace.testing import ctrl_c_heard as ctrl_c_heard
 from hspace.testing import hspace_home as hspace_home
 from hspace.testing import write_plugin as write_plugin
 

@@ -143,6 +143,7 @@ def test_a_cache_that_cannot_be_written_is_told_before_the_network_is_asked(
     assert len(backbone.encoded) == asked
 
 
+@pytest.mark.usefixtures("ctrl_c_heard")
 def test_ctrl_c_says_how_far_it_came() -> None:
     def press(done: int, total: int) -> None:
         if done == 4:

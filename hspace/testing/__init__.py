@@ -13,7 +13,7 @@ pytest.register_assert_rewrite(*(f"hspace.testing.{name}" for name in ("backbone
 from hspace.testing.backbone import BackboneContract  # noqa: E402
 from hspace.testing.encoder import EncoderContract  # noqa: E402
 from hspace.testing.finder import FinderContract  # noqa: E402
-from hspace.testing.fixtures import hspace_home, write_plugin  # noqa: E402
+from hspace.testing.fixtures import ctrl_c_heard, hspace_home, write_plugin  # noqa: E402
 from hspace.testing.head import HeadContract  # noqa: E402
 from hspace.testing.imports import HEAVY, heavy_imports  # noqa: E402
 from hspace.testing.planted import PlantedBackbone  # noqa: E402
@@ -25,6 +25,7 @@ __all__ = [
     "FinderContract",
     "HeadContract",
     "PlantedBackbone",
+    "ctrl_c_heard",
     "heavy_imports",
     "hspace_home",
     "write_plugin",

@@ -1,5 +1,6 @@
 """Fixtures: a registry of one's own, and plugins written on the spot. Import them in a conftest.py to use them."""
 
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +20,14 @@ def hspace_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
     plugins.cache_clear()
     yield home
     plugins.cache_clear()
+
+
+@pytest.fixture
+def ctrl_c_heard() -> Iterator[None]:
+    """SIGINT raises KeyboardInterrupt inside the test, also where a shell ignores it for what it starts behind itself."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from hspace.testing.fixtures import ctrl_c_heard as ctrl_c_heard
 from hspace.testing.fixtures import hspace_home as hspace_home
 
 from .colours import Colours

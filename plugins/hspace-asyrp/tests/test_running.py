@@ -14,7 +14,7 @@ from hspace_asyrp.finder import build
 
 from .colours import Colours, found, task
 
-pytestmark = pytest.mark.usefixtures("hspace_home")
+pytestmark = pytest.mark.usefixtures("hspace_home", "ctrl_c_heard")
 CONFIG = {"fidelity": "paper", "head": "table", "t_edit": 400, "t_boost": 0, "epochs": 6, "rate": 0.05}
 
 
