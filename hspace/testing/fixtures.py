@@ -24,7 +24,7 @@ def hspace_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
 
 @pytest.fixture
 def ctrl_c_heard() -> Iterator[None]:
-    """SIGINT raises KeyboardInterrupt inside the test, also where a shell ignores it for what it starts behind itself."""
+    """SIGINT raises KeyboardInterrupt inside the test, also where a shell ignores it for its background."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
