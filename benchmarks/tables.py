@@ -40,19 +40,22 @@ def _passes(found: dict[str, Any]) -> list[tuple[Any, ...]]:
 def _races(found: dict[str, Any]) -> list[tuple[Any, ...]]:
     if "originals" not in found:
         return []
-    goal, rows = found["until"], []
-    for name in ("natural", "paper"):
-        ratio = found[f"{name}_over_originals"]
-        told = "-" if ratio["ratio"] is None else ("<= " if ratio["at_most"] else "") + str(ratio["ratio"])
-        what = f"`fidelity={name}` until {goal['effect']:.0%} of the full effect"
-        ours, theirs = _until(found[name]), _until(found["originals"])
-        rows.append((what, ours, "the originals' loop", theirs, told, f"<= {goal['goal']}"))
+    rows = []
+    for effect in found["until"]["effects"]:
+        for name in ("natural", "paper"):
+            goal = str(effect)
+            ratio = found[f"{name}_over_originals"][goal]
+            told = "-" if ratio["ratio"] is None else ("<= " if ratio["at_most"] else "") + str(ratio["ratio"])
+            what = f"`fidelity={name}` until {effect:.0%} of the full effect"
+            ours, theirs = _until(found[name], goal), _until(found["originals"], goal)
+            rows.append((what, ours, "the originals' loop", theirs, told, f"<= {found['until']['goal']}"))
     return rows
 
 
-def _until(one: dict[str, Any]) -> str:
-    best = max(look["effect"] for look in one["looks"])
-    return f"{one['cpu_s']}" if one["reached"] else f"{one['cpu_s']} in vain (best {best:.0%})"
+def _until(one: dict[str, Any], goal: str) -> str:
+    if one["reached"][goal] is not None:
+        return f"{one['reached'][goal]}"
+    return f"{one['cpu_s']} in vain (best {max(look['effect'] for look in one['looks']):.0%})"
 
 
 def heads() -> str:
