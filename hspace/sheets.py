@@ -12,7 +12,7 @@ from hspace.finder import Task
 from hspace.images import contact_sheet, to_picture
 from hspace.sampling import edit, latents, sample
 
-SHEET_STEPS = 20
+SHEET_STEPS = 12
 SHEET_IMAGES = 3
 PREVIEW = "preview.png"
 """What a direction's own sheet is called, in its folder."""
