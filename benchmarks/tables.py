@@ -1,4 +1,4 @@
-"""The tables of README.md, from the results of Asyrp's benchmarks; cog writes them."""
+"""The tables of the documents, from the results of the benchmarks; cog writes them."""
 
 import json
 from typing import Any
@@ -76,6 +76,18 @@ def heads() -> str:
         f"What is not named is the default."
     )
     return "\n".join([*rows, "", note])
+
+
+def half_precision() -> str:
+    """How far edits in half precision are from those in float32."""
+    found = _read("half_precision")
+    if not found:
+        return UNKNOWN
+    rows = [_row("", "bfloat16", "float16", "the edit itself"), "|---|---|---|---|"]
+    for name, one in found["backbones"].items():
+        cells = [f"{one[what]['rms']:.4f}; {one[what]['largest']:.3f}" for what in ("bfloat16", "float16", "edit")]
+        rows.append(_row(f"`{name}`", *cells))
+    return "\n".join(rows)
 
 
 def _read(name: str) -> dict[str, Any]:
