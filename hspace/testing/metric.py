@@ -162,7 +162,8 @@ class MetricContract:
         for one, other in zip(found, known, strict=True):
             for key in ("value", "low", "high", "spread", "floor"):
                 mine, theirs = asdict(one)[key], asdict(other)[key]
-                assert mine == pytest.approx(theirs, rel=self.tolerance, abs=self.tolerance), (one.name, key)
+                near = theirs if theirs is None else pytest.approx(theirs, rel=self.tolerance, abs=self.tolerance)
+                assert mine == near, (one.name, key)
             assert one.values == pytest.approx(other.values, rel=self.tolerance, abs=self.tolerance)
 
 

@@ -100,8 +100,7 @@ class ToyFacesMetric(PerPicture):
         """A result: what `measure` says of the faces in rows (n, K), or of numbers (n,), and of these else the mean."""
 
         def statistic(some: Tensor) -> Tensor:
-            given = Rows.of(some, self.target, self.sign) if some.ndim > 1 else some
-            found = measure(given) if measure else float(some.mean())
+            found = measure(Rows.of(some, self.target, self.sign) if some.ndim > 1 else some) if measure else None
             return torch.tensor(float("nan") if found is None else found, dtype=torch.float64)
 
         return summarise(
@@ -110,7 +109,7 @@ class ToyFacesMetric(PerPicture):
             index,
             f"{self.protocol}; {how}",
             pair=PAIR,
-            statistic=statistic,
+            statistic=statistic if measure else None,
             seed=self.seed,
         )
 
