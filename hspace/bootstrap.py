@@ -21,8 +21,8 @@ Statistic = Callable[[Tensor], Tensor]
 def interval(rows: Tensor, statistic: Statistic | None = None, *, seed: int = 0) -> tuple[float, float] | None:
     """The ends of the 95 % interval of a statistic of rows (n, ...), by 1000 draws of n rows with replacement.
 
-    Without a statistic that of the mean of rows (n,). Draws for which it is not finite are left out. None for fewer than
-    2 rows, and where fewer than half of the draws are left.
+    Without a statistic that of the mean of rows (n,). Draws for which it is not finite are left out. None for fewer
+    than 2 rows, and where fewer than half of the draws are left.
     Source: Efron, Bootstrap Methods (1979), the percentile interval.
     """
     n = len(rows)
