@@ -90,6 +90,28 @@ def half_precision() -> str:
     return "\n".join(rows)
 
 
+def claims() -> str:
+    """Every claim and its verdict, then the tests of each."""
+    found = _read("claims")
+    if not found:
+        return UNKNOWN
+    every = found["claims"].items()
+    rows = [_row("claim", "verdict", "try it again"), "|---|---|---|"]
+    rows += [_row(one["claim"], f"**{one['verdict']}**", f"`--only {name}`") for name, one in every]
+    for one in found["claims"].values():
+        rows += ["", f"## {one['claim']}: {one['verdict']}", "", one["how"], ""]
+        rows += [_row("", "measured", "95 % interval", "faces", "bar", "verdict"), "|---|--:|---|--:|--:|---|"]
+        for test in one["tests"]:
+            ends = "-" if test["low"] is None else f"{test['low']:.3g} to {test['high']:.3g}"
+            rows.append(_row(test["what"], f"{test['value']:.3g}", ends, test["n"], test["bar"], test["verdict"]))
+    seeds = ", ".join(map(str, found["seeds"]))
+    note = (
+        f"On `{found['backbone']}`, {found['faces_a_seed']} rendered faces of each of the seeds {seeds}, "
+        f"{found['steps']} steps. Intervals draw faces; each direction was trained once."
+    )
+    return "\n".join([note, "", *rows])
+
+
 def _read(name: str) -> dict[str, Any]:
     path = RESULTS / f"{name}.json"
     found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
