@@ -10,7 +10,8 @@ import hspace
 from hspace.calibration import CHANGE
 from hspace.errors import HspaceError, UsageError
 from hspace.testing import FinderContract, PlantedBackbone
-from hspace_jacobian.finder import build, walk
+from hspace_jacobian.finder import build
+from hspace_jacobian.walking import walk
 
 
 class TestJacobianSVD(FinderContract):
