@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
 import torch
 from torch import Tensor
@@ -12,13 +13,14 @@ from torch.nn.functional import cosine_similarity
 
 from hspace import Backbone, Direction, Finder, Task
 from hspace.errors import HspaceError, UsageError
+from hspace.fingerprint import probe
 from hspace.meta import Measurement
 from hspace_jacobian.against import Against, others
 from hspace_jacobian.making import Find, made, measured
 from hspace_jacobian.ranking import ends, pairs, scores
 from hspace_jacobian.rows import Rows
 from hspace_jacobian.scatter import ROUNDING
-from hspace_jacobian.walking import visits, window
+from hspace_jacobian.walking import BATCH, visits
 
 LABELLED, TEXT = "mean-difference", "mean-difference-text"
 SOURCE = "Haas et al., arXiv:2303.11073"
@@ -138,27 +140,23 @@ def _halves(
     counts = torch.tensor([[len(some[half::2]) for half in (0, 1)] for some in (plus, minus)])
     group = torch.cat([torch.arange(len(some)) % 2 + 2 * end for end, some in enumerate((plus, minus))])
     both = task.x_T[torch.cat([plus, minus]).to(task.x_T.device)]
-    timesteps = window(backbone, task.steps, t_edit)
-    sums: Tensor | None = None  # (R, end and half, Ch, Hh, Wh)
-    place, first, square = 0, 0, 0.0
-    for t, state in visits(backbone, both, task.steps, t_edit, progress):
-        h = state.h.double().cpu()
-        if sums is None:
-            sums = torch.zeros(len(timesteps), 4, *h.shape[1:], dtype=torch.float64)
-        if t != timesteps[place]:
-            place, first = place + 1, 0
-        sums[place].index_add_(0, group[first : first + len(h)], h)
-        first += len(h)
-        square += float(h.square().sum())
-    assert sums is not None
-    ends_of = sums.reshape(len(timesteps), 2, 2, *sums.shape[2:])
-    high, low = ends_of.sum(dim=2).div(counts.sum(dim=1).reshape(1, 2, 1, 1, 1)).unbind(dim=1)
+    sums: dict[int, Tensor] = {}
+    square = 0.0
+    walked = visits(backbone, both, task.steps, t_edit, progress)
+    for t, states in groupby(walked, key=lambda visit: visit[0]):
+        sums[t] = torch.zeros(4, *probe(backbone).h_shape, dtype=torch.float64)
+        for some, (_, state) in zip(torch.split(group, BATCH), states, strict=True):
+            h = state.h.double().cpu()
+            sums[t].index_add_(0, some, h)
+            square += float(h.square().sum())
+    by_end = torch.stack(list(sums.values())).reshape(len(sums), 2, 2, *probe(backbone).h_shape)
+    high, low = by_end.sum(dim=2).div(counts.sum(dim=1).reshape(1, 2, 1, 1, 1)).unbind(dim=1)
     even = odd = None
     if int(counts.min()):
-        means = ends_of / counts.reshape(1, 2, 2, 1, 1, 1)
+        means = by_end / counts.reshape(1, 2, 2, 1, 1, 1)
         even, odd = (means[:, 0, half] - means[:, 1, half] for half in (0, 1))
-    length = (square / len(both) / len(timesteps)) ** 0.5
-    return Halves(tuple(timesteps), high - low, even, odd, length)
+    length = (square / len(both) / len(sums)) ** 0.5
+    return Halves(tuple(sums), high - low, even, odd, length)
 
 
 def _measurements(halves: Halves, plus: Tensor, minus: Tensor) -> Iterator[Measurement]:

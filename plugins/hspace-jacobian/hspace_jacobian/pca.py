@@ -12,6 +12,7 @@ from torch import Tensor
 
 from hspace import Backbone, Direction, Finder, Task
 from hspace.errors import HspaceError, UsageError
+from hspace.fingerprint import probe
 from hspace.meta import Measurement
 from hspace_jacobian.against import Against, others
 from hspace_jacobian.making import Find, made, measured
@@ -26,10 +27,9 @@ Scale = Literal["sigma", "none"]
 
 @dataclass(frozen=True)
 class Seen:
-    """What was seen of h (Ch, Hh, Wh) along the trajectories, by falling timestep, and its mean length."""
+    """What was seen of h along the trajectories, by falling timestep, and its mean length."""
 
     scatters: dict[int, Scatter]
-    shape: torch.Size
     length: float
 
 
@@ -72,7 +72,7 @@ class PCAFinder(Finder):
         found = _joint(seen.scatters, self.k) if self.joint else _per_timestep(seen.scatters, self.k)
         if not bool((found.sigma > ROUNDING * seen.length).any()):
             raise HspaceError(f"h does not vary among {len(task.x_T)} latents, so it has no principal components")
-        vectors = found.vectors.reshape(*found.vectors.shape[:2], *seen.shape)
+        vectors = found.vectors.reshape(*found.vectors.shape[:2], *probe(backbone).h_shape)
         if self.scale == "sigma":
             vectors = vectors * found.sigma[:, :, None, None, None]
         find = Find(
@@ -87,7 +87,7 @@ class PCAFinder(Finder):
         yield made(backbone, task, find, finder=NAME, t_edit=self.t_edit, against=self.against)
 
     def _seen(self, backbone: Backbone, task: Task) -> Seen:
-        scatters, square, shape = {}, 0.0, torch.Size()
+        scatters, square = {}, 0.0
         walked = visits(backbone, task.x_T, task.steps, self.t_edit, task.progress)
         for t, states in groupby(walked, key=lambda visit: visit[0]):
             scatters[t] = Scatter()
@@ -95,8 +95,7 @@ class PCAFinder(Finder):
                 rows = state.h.flatten(1)
                 scatters[t].add(rows)
                 square += float(rows.double().square().sum())
-                shape = state.h.shape[1:]
-        return Seen(scatters, shape, (square / len(task.x_T) / len(scatters)) ** 0.5)
+        return Seen(scatters, (square / len(task.x_T) / len(scatters)) ** 0.5)
 
     def _measurements(self, found: Components, n: int) -> Iterator[Measurement]:
         sigma, total = found.sigma, sum(one.variance for one in found.scatters)
