@@ -13,7 +13,7 @@ from hspace.loading import load_direction
 from hspace.sampling import Edit
 from hspace.sheets import parts
 from hspace_jacobian.rows import Rows
-from hspace_jacobian.walking import visits, window
+from hspace_jacobian.walking import Window, visits
 
 Against = str | list[str] | None
 PROBES = 8
@@ -36,7 +36,7 @@ def others(named: Against) -> tuple[Direction, ...]:
 
 
 def without(
-    backbone: Backbone, task: Task, rows: Rows, directions: Sequence[Direction], t_edit: int
+    backbone: Backbone, task: Task, rows: Rows, directions: Sequence[Direction], window: Window
 ) -> tuple[Rows, Tensor]:
     """(the rows without what the directions have in common with them, the share (k,) of their length that is left).
 
@@ -46,9 +46,9 @@ def without(
     Raises RefusedError for a direction of another backbone, UsageError for one that is not of h.
     """
     edits = [Edit.along(one, 1.0, backbone) for one in directions]
-    grown = rows.at(window(backbone, task.steps, t_edit))
+    grown = rows.at(window.timesteps(backbone, task.steps))
     V: dict[int, Tensor] = {}
-    for t, state in visits(backbone, task.x_T[:PROBES], task.steps, t_edit):
+    for t, state in visits(backbone, task.x_T[:PROBES], task.steps, window):
         acting = [(edit.head, one) for edit, one in zip(edits, directions, strict=True) if edit.acts(t)]
         if acting:
             V[t] = torch.stack([_answer(head, state, one) for head, one in acting])

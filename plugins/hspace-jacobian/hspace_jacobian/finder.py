@@ -21,7 +21,7 @@ from hspace_jacobian.masks import read_mask
 from hspace_jacobian.responses import Scale, scaled_by_sigma
 from hspace_jacobian.result import JacobianSVD
 from hspace_jacobian.rows import Rows
-from hspace_jacobian.walking import walk
+from hspace_jacobian.walking import Window, walk
 
 NAME = "jacobian-svd"
 PROBES = 2
@@ -42,7 +42,7 @@ class Settings:
     look: Look
     k: int
     at: int
-    t_edit: int
+    window: Window
     bases: int
     scale: Scale
     against: tuple[Direction, ...]
@@ -51,7 +51,7 @@ class Settings:
 class JacobianFinder(Finder):
     """The k leading singular directions of a map at timestep `at`, around the first latents of a task.
 
-    They are applied at all timesteps from `t_edit` up, and are as long as makes strength 1 change the pictures of
+    They are applied at all timesteps of the window, and are as long as makes strength 1 change the pictures of
     the task by `calibration.CHANGE`. Sources: `maps.SOURCES`.
     """
 
@@ -73,7 +73,7 @@ class JacobianFinder(Finder):
             local = self._decompose(backbone, task, x_t, t, mask, sample)
             rows = Rows(local.shifts[:, None].float().cpu(), (t,))
             if own.scale == "sigma":
-                rows = scaled_by_sigma(backbone, task, x_T, rows, look, own.t_edit, mask)
+                rows = scaled_by_sigma(backbone, task, x_T, rows, look, own.window, mask)
             with torch.no_grad():
                 h = backbone.encode_h(x_t, torch.full((1,), float(t), device=x_t.device)).h
             find = Find(
@@ -86,7 +86,7 @@ class JacobianFinder(Finder):
                 scope=_scope(task, sample),
                 probes=PROBES,
             )
-            yield made(backbone, task, find, finder=NAME, t_edit=own.t_edit, against=own.against)
+            yield made(backbone, task, find, finder=NAME, window=own.window, against=own.against)
 
     def _decompose(
         self, backbone: Backbone, task: Task, x_t: Tensor, t: int, mask: Tensor | None, sample: int
@@ -102,8 +102,8 @@ class JacobianFinder(Finder):
 
     def _config(self, sample: int, t: int, svd: JacobianSVD) -> dict[str, object]:
         own = self.settings
-        asked: dict[str, object] = {name: getattr(own, name) for name in ("k", "at", "t_edit", "scale")}
-        asked |= {"sample": sample, "t": t, **own.look.described()}
+        asked: dict[str, object] = {name: getattr(own, name) for name in ("k", "at", "scale")}
+        asked |= {"sample": sample, "t": t, **own.window.described(), **own.look.described()}
         return {**asked, **{name: getattr(svd, name) for name in FOUND}, **svd.counts}
 
 
@@ -117,6 +117,7 @@ def build(
     null: int = 5,
     tol: float = 1e-3,
     bases: int = 1,
+    t_start: int | None = None,
     scale: Scale = "none",
     against: Against = None,
     block: int | None = None,
@@ -124,8 +125,8 @@ def build(
 ) -> JacobianFinder:
     """The finder of k directions at the sampling step nearest to timestep `at`, to a relative residual of `tol`.
 
-    The directions found there shift h at all timesteps from `t_edit` up; with scale="sigma" at each by as much as
-    the map answers them there (`responses.scaled_by_sigma`). `map`, `mask` (a picture, white where it
+    The directions found there shift h at all timesteps from `t_edit` up, or up to `t_start`; with scale="sigma" at each
+    by as much as the map answers them there (`responses.scaled_by_sigma`). `map`, `mask` (a picture, white where it
     selects) and `pool` are those of `maps.build_map`; with a mask, pmp projects out the `null` leading directions of
     the rest of the picture. `bases` latents of the task get a basis of their own; what the directions in `against`
     (ids) do is taken out of it. `block` and `chunk` are those of `topk_jacobian_svd`. Raises UsageError where `bases`
@@ -135,7 +136,7 @@ def build(
         raise UsageError(f"bases must be at least 1; {bases} was given")
     look = Look(map, mask, pool, null, tol, block, chunk)
     look.check()
-    return JacobianFinder(Settings(look, k, at, t_edit, bases, scale, others(against)))
+    return JacobianFinder(Settings(look, k, at, Window(t_edit, t_start), bases, scale, others(against)))
 
 
 def _scope(task: Task, sample: int) -> Scope:

@@ -20,7 +20,7 @@ from hspace_jacobian.masks import read_mask
 from hspace_jacobian.mean_basis import MeanBasis, Weights, mean_basis
 from hspace_jacobian.responses import Scale, scaled_by_sigma
 from hspace_jacobian.rows import Rows, aligned
-from hspace_jacobian.walking import nearest_step, visits
+from hspace_jacobian.walking import Window, nearest_step, visits
 
 NAME = "jacobian-global"
 
@@ -33,7 +33,7 @@ class Settings:
     k: int
     each: int
     at: tuple[int, ...]
-    t_edit: int
+    window: Window
     joint: bool
     weights: Weights
     scale: Scale
@@ -77,7 +77,7 @@ class GlobalFinder(Finder):
         shape = bases.all()[0].shifts.shape[1:]
         rows = Rows(aligned(vectors).reshape(*vectors.shape[:2], *shape).float(), tuple(timesteps[: len(means)]))
         if own.scale == "sigma":
-            rows = scaled_by_sigma(backbone, task, task.x_T, rows, look, own.t_edit, mask)
+            rows = scaled_by_sigma(backbone, task, task.x_T, rows, look, own.window, mask)
         kind = "global" if look.map == "encoder" else f"global-{look.map}"
         find = Find(
             what=f"{kind}-t{timesteps[0]}" if len(timesteps) == 1 else kind,
@@ -87,14 +87,14 @@ class GlobalFinder(Finder):
             config=self._config(timesteps, bases.all(), len(task.x_T)),
             source=SOURCES[look.map],
         )
-        yield made(backbone, task, find, finder=NAME, t_edit=own.t_edit, against=own.against)
+        yield made(backbone, task, find, finder=NAME, window=own.window, against=own.against)
 
     def _bases(self, backbone: Backbone, task: Task, timesteps: list[int], mask: Tensor | None) -> Bases:
         own, look = self.settings, self.settings.look
         bases = Bases({t: [] for t in timesteps})
         done, total = 0, len(task.x_T) * len(timesteps)
         for x_T in torch.split(task.x_T, 1):
-            for t, state in visits(backbone, x_T, task.steps, timesteps[-1]):
+            for t, state in visits(backbone, x_T, task.steps, Window(timesteps[-1])):
                 if t not in bases.locals:
                     continue
                 one = build_map(look.map, backbone, state.x_t, t, mask, look.pool)
@@ -121,10 +121,8 @@ class GlobalFinder(Finder):
 
     def _config(self, timesteps: list[int], bases: list[Local], n: int) -> dict[str, object]:
         own = self.settings
-        asked: dict[str, object] = {
-            name: getattr(own, name) for name in ("k", "each", "t_edit", "joint", "weights", "scale")
-        }
-        asked |= {"at": list(own.at), "t": timesteps, "latents": n, **own.look.described()}
+        asked: dict[str, object] = {name: getattr(own, name) for name in ("k", "each", "joint", "weights", "scale")}
+        asked |= {"at": list(own.at), "t": timesteps, "latents": n, **own.window.described(), **own.look.described()}
         products = sum(one.svd.products for one in bases)
         return {
             **asked,
@@ -148,6 +146,7 @@ def build(
     each: int | None = None,
     joint: bool = False,
     weights: Weights = "sigma",
+    t_start: int | None = None,
     scale: Scale = "none",
     against: Against = None,
     block: int | None = None,
@@ -167,4 +166,6 @@ def build(
         raise UsageError(f"each must be at least k={k}, so that there are k directions to find; {each} was given")
     look = Look(map, mask, pool, null, tol, block, chunk)
     look.check()
-    return GlobalFinder(Settings(look, k, each or 2 * k, timesteps, t_edit, joint, weights, scale, others(against)))
+    return GlobalFinder(
+        Settings(look, k, each or 2 * k, timesteps, Window(t_edit, t_start), joint, weights, scale, others(against))
+    )

@@ -12,11 +12,12 @@ from torch import Tensor
 
 from hspace import Backbone, Direction, Task
 from hspace.building import build_head
-from hspace.calibration import CHANGE, units
+from hspace.calibration import CHANGE, STEPS, units
 from hspace.errors import HspaceWarning, UsageError
 from hspace.meta import Measurement, Provenance, Scope, Strength
 from hspace_jacobian.against import NOTHING, PROBES, without
 from hspace_jacobian.rows import Rows
+from hspace_jacobian.walking import Window
 
 UNIT = f"strength 1 changes pictures in [-1, 1] by {CHANGE} root mean square"
 
@@ -43,19 +44,19 @@ class Find:
 
 
 def made(
-    backbone: Backbone, task: Task, find: Find, *, finder: str, t_edit: int, against: Sequence[Direction] = ()
+    backbone: Backbone, task: Task, find: Find, *, finder: str, window: Window, against: Sequence[Direction] = ()
 ) -> Direction:
-    """The direction, or basis: a table applied at all timesteps from t_edit up.
+    """The direction, or basis: a table applied at all timesteps of the window.
 
     Components of which nothing is left beside those in `against` are left out, with a warning. Raises UsageError where
     none is left, RefusedError where one of those is of another backbone.
     """
     if against:
-        find = _apart(backbone, task, find, against, t_edit)
+        find = _apart(backbone, task, find, against, window)
     rows = find.rows.vectors
     raw = rows.flatten(2).norm(dim=2).amax(dim=1)  # (k,) |delta_h| at the timestep where it is largest
     rows = rows / raw.reshape(-1, 1, 1, 1, 1)
-    lengths = torch.tensor(_lengths(backbone, task, replace(find.rows, vectors=rows), find, t_edit))
+    lengths = torch.tensor(_lengths(backbone, task, replace(find.rows, vectors=rows), find, window))
     metrics = list(find.metrics)
     if find.unit is not None:
         n = min(find.probes, len(task.x_T))
@@ -70,7 +71,8 @@ def made(
         config={"timesteps": list(find.rows.timesteps), "components": len(rows)},
         weights={"vectors": (rows * lengths.reshape(-1, 1, 1, 1, 1)).float().contiguous()},
         steps=task.steps,
-        t_edit=t_edit,
+        t_edit=window.t_edit,
+        t_start=window.t_start,
         strength=Strength(default=1, min=-2, max=2),
         scope=find.scope,
         labels=find.labels,
@@ -90,9 +92,9 @@ def measured(name: str, values: Sequence[float], n: int, protocol: str) -> list[
     ]
 
 
-def _apart(backbone: Backbone, task: Task, find: Find, against: Sequence[Direction], t_edit: int) -> Find:
+def _apart(backbone: Backbone, task: Task, find: Find, against: Sequence[Direction], window: Window) -> Find:
     """The find without what it has in common with other directions."""
-    rows, left = without(backbone, task, find.rows, against, t_edit)
+    rows, left = without(backbone, task, find.rows, against, window)
     names = ", ".join(one.id for one in against)
     kept = [component for component, share in enumerate(left.tolist()) if share > NOTHING]
     if not kept:
@@ -110,12 +112,15 @@ def _apart(backbone: Backbone, task: Task, find: Find, against: Sequence[Directi
     return replace(find, rows=Rows(rows.vectors[kept], rows.timesteps), metrics=tuple(metrics), config=config)
 
 
-def _lengths(backbone: Backbone, task: Task, rows: Rows, find: Find, t_edit: int) -> list[float]:
+def _lengths(backbone: Backbone, task: Task, rows: Rows, find: Find, window: Window) -> list[float]:
     """How long each component must be to be the unit of strength."""
     config = {"timesteps": list(rows.timesteps)}
     heads = [build_head(backbone, "table", config, {"vectors": vectors[None].float()}) for vectors in rows.vectors]
-    window = {"t_edit": t_edit, "steps_found": task.steps}
-    return units(backbone, heads, task.x_T[: find.probes], **window, longest=find.longest)
+    window.timesteps(backbone, STEPS)  # a probe takes other steps, and one of them must be in the window
+    return units(
+        backbone, heads, task.x_T[: find.probes], t_edit=window.t_edit, t_start=window.t_start,
+        steps_found=task.steps, longest=find.longest,
+    )  # fmt: skip
 
 
 def mean_length(h: Tensor) -> float:

@@ -20,7 +20,7 @@ from hspace_jacobian.making import Find, made, measured
 from hspace_jacobian.ranking import ends, pairs, scores
 from hspace_jacobian.rows import Rows
 from hspace_jacobian.scatter import ROUNDING
-from hspace_jacobian.walking import BATCH, visits
+from hspace_jacobian.walking import BATCH, Window, visits
 
 LABELLED, TEXT = "mean-difference", "mean-difference-text"
 SOURCE = "Haas et al., arXiv:2303.11073"
@@ -39,13 +39,13 @@ class Halves:
 
 @dataclass(frozen=True)
 class MeanDifferenceFinder(Finder):
-    """v_t = mean(h+) - mean(h-) at every timestep from `t_edit` up, between the pictures at both ends of the labels.
+    """v_t = mean(h+) - mean(h-) at every timestep of the window, between the pictures at both ends of the labels.
 
     Source: Haas et al., arXiv:2303.11073.
     """
 
     n: int | None
-    t_edit: int
+    window: Window
     paired: bool
     against: tuple[Direction, ...]
 
@@ -69,7 +69,7 @@ class MeanDifferenceFinder(Finder):
         if not bool(labels.isfinite().all()):
             raise UsageError("a label is not a number; every picture needs one")
         plus, minus = pairs(labels, self.n) if self.paired else ends(labels, self.n)
-        halves = _halves(backbone, task, plus, minus, self.t_edit, progress)
+        halves = _halves(backbone, task, plus, minus, self.window, progress)
         if float(halves.all.norm()) <= ROUNDING * halves.length:
             raise HspaceError("h is the same, in the mean, at both ends of the labels, so there is no direction")
         counts = {"plus": len(plus), "minus": len(minus)}
@@ -78,13 +78,13 @@ class MeanDifferenceFinder(Finder):
             rows=Rows(halves.all[None].float(), halves.timesteps),
             longest=halves.length / 2,
             metrics=tuple(_measurements(halves, labels[plus], labels[minus])),
-            config={"n": self.n, "t_edit": self.t_edit, "paired": self.paired, **counts},
+            config={"n": self.n, **self.window.described(), "paired": self.paired, **counts},
             source=SOURCE,
             unit="differences of the means",
             labels=(task.attribute,) if task.attribute else (),
             prompts=task.prompts if self.name == TEXT else None,
         )
-        return made(backbone, task, find, finder=self.name, t_edit=self.t_edit, against=self.against)
+        return made(backbone, task, find, finder=self.name, window=self.window, against=self.against)
 
 
 class TextFinder(MeanDifferenceFinder):
@@ -101,26 +101,33 @@ class TextFinder(MeanDifferenceFinder):
 
 
 def build(
-    n: int | None = None, t_edit: int = 400, paired: bool = False, against: Against = None
+    n: int | None = None,
+    t_edit: int = 400,
+    t_start: int | None = None,
+    paired: bool = False,
+    against: Against = None,
 ) -> MeanDifferenceFinder:
     """The finder that goes by labels: one number a picture, higher where it shows more of what is looked for.
 
     `n` pictures at each end are compared: by default all where there are two labels, else a quarter. With `paired` each
-    two consecutive pictures are a pair (one face with and without a smile, say), and h is compared within it. What the
+    two consecutive pictures are a pair (one face with and without a smile, say), and h is compared within it. h is
+    shifted from `t_edit` up, or up to `t_start`. What the
     directions in `against` (ids) do is taken out. Raises UsageError for n below 1, NotFoundError for a direction that
     is not there.
     """
     _check(n)
-    return MeanDifferenceFinder(n, t_edit, paired, others(against))
+    return MeanDifferenceFinder(n, Window(t_edit, t_start), paired, others(against))
 
 
-def build_text(n: int | None = None, t_edit: int = 400, against: Against = None) -> TextFinder:
+def build_text(
+    n: int | None = None, t_edit: int = 400, t_start: int | None = None, against: Against = None
+) -> TextFinder:
     """The finder that goes by prompts: a picture's label is how much nearer it is to the target than to the source.
 
     The rest is as in `build`.
     """
     _check(n)
-    return TextFinder(n, t_edit, False, others(against))
+    return TextFinder(n, Window(t_edit, t_start), False, others(against))
 
 
 def _check(n: int | None) -> None:
@@ -133,7 +140,7 @@ def _halves(
     task: Task,
     plus: Tensor,
     minus: Tensor,
-    t_edit: int,
+    window: Window,
     progress: Callable[[int, int], None],
 ) -> Halves:
     """The mean differences, along the trajectories of the pictures at both ends alone."""
@@ -142,7 +149,7 @@ def _halves(
     both = task.x_T[torch.cat([plus, minus]).to(task.x_T.device)]
     sums: dict[int, Tensor] = {}
     square = 0.0
-    walked = visits(backbone, both, task.steps, t_edit, progress)
+    walked = visits(backbone, both, task.steps, window, progress)
     for t, states in groupby(walked, key=lambda visit: visit[0]):
         sums[t] = torch.zeros(4, *probe(backbone).h_shape, dtype=torch.float64)
         for some, (_, state) in zip(torch.split(group, BATCH), states, strict=True):

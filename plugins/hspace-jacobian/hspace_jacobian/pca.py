@@ -18,7 +18,7 @@ from hspace_jacobian.against import Against, others
 from hspace_jacobian.making import Find, made, measured
 from hspace_jacobian.rows import Rows, aligned
 from hspace_jacobian.scatter import ROUNDING, Scatter
-from hspace_jacobian.walking import visits
+from hspace_jacobian.walking import Window, visits
 
 NAME = "pca"
 SOURCE = "Haas et al., arXiv:2303.11073"
@@ -45,14 +45,14 @@ class Components:
 
 @dataclass(frozen=True)
 class PCAFinder(Finder):
-    """The k principal components of h over the latents of a task, at every timestep from `t_edit` up.
+    """The k principal components of h over the latents of a task, at every timestep of the window.
 
     Per timestep, the j-th direction is the stack of the j-th components; joint, there is one direction for all, of h at
     all timesteps, each about its own mean. Source: Haas et al., arXiv:2303.11073.
     """
 
     k: int
-    t_edit: int
+    window: Window
     joint: bool
     scale: Scale
     against: tuple[Direction, ...]
@@ -84,11 +84,11 @@ class PCAFinder(Finder):
             source=SOURCE,
             unit="standard deviations of h along it, where it is longest" if self.scale == "sigma" else None,
         )
-        yield made(backbone, task, find, finder=NAME, t_edit=self.t_edit, against=self.against)
+        yield made(backbone, task, find, finder=NAME, window=self.window, against=self.against)
 
     def _seen(self, backbone: Backbone, task: Task) -> Seen:
         scatters, square = {}, 0.0
-        walked = visits(backbone, task.x_T, task.steps, self.t_edit, task.progress)
+        walked = visits(backbone, task.x_T, task.steps, self.window, task.progress)
         for t, states in groupby(walked, key=lambda visit: visit[0]):
             scatters[t] = Scatter()
             for _, state in states:
@@ -111,15 +111,20 @@ class PCAFinder(Finder):
             yield from measured(f"explained@t{t}", (sigma[:, row].square() / scatter.variance).tolist(), n, explained)
 
     def _config(self, found: Components, n: int) -> dict[str, object]:
-        asked: dict[str, object] = {name: getattr(self, name) for name in ("k", "t_edit", "joint", "scale")}
+        asked: dict[str, object] = {name: getattr(self, name) for name in ("k", "joint", "scale")}
         total, dropped = (sum(getattr(one, name) for one in found.scatters) for name in ("total", "dropped"))
-        return {**asked, "latents": n, "dropped": dropped / total}
+        return {**asked, **self.window.described(), "latents": n, "dropped": dropped / total}
 
 
 def build(
-    k: int = 8, t_edit: int = 400, joint: bool = False, scale: Scale = "sigma", against: Against = None
+    k: int = 8,
+    t_edit: int = 400,
+    t_start: int | None = None,
+    joint: bool = False,
+    scale: Scale = "sigma",
+    against: Against = None,
 ) -> PCAFinder:
-    """The finder of k principal components of h at the sampling steps from `t_edit` up.
+    """The finder of k principal components of h at the sampling steps from `t_edit` up, or up to `t_start`.
 
     There is a row for each of those timesteps, as long as h varies along it (or, with scale="none", all of one length),
     or one row for all of them with `joint`. What the directions in `against` (ids) do is taken out. Raises UsageError
@@ -127,7 +132,7 @@ def build(
     """
     if k < 1:
         raise UsageError(f"k must be at least 1; {k} was given")
-    return PCAFinder(k, t_edit, joint, scale, others(against))
+    return PCAFinder(k, Window(t_edit, t_start), joint, scale, others(against))
 
 
 def _per_timestep(scatters: dict[int, Scatter], k: int) -> Components:

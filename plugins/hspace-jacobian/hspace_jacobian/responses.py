@@ -13,7 +13,7 @@ from hspace_jacobian.local import Look
 from hspace_jacobian.maps import build_map
 from hspace_jacobian.products import MapProducts
 from hspace_jacobian.rows import Rows
-from hspace_jacobian.walking import visits, window
+from hspace_jacobian.walking import Window, visits
 
 Scale = Literal["none", "sigma"]
 
@@ -24,7 +24,7 @@ def scaled_by_sigma(
     x_T: Tensor,
     rows: Rows,
     look: Look,
-    t_edit: int,
+    window: Window,
     mask: Tensor | None,
     callback: Callable[[int, int], None] | None = None,
 ) -> Rows:
@@ -33,10 +33,10 @@ def scaled_by_sigma(
     sigma_tau = |J_tau u| is measured, the root mean square over the latents x_T (N, C, H, W) along their unedited
     trajectories. Source: Haas et al., arXiv:2303.11073: delta_h_tau = alpha sigma_{i,tau} u_{i,t0}.
     """
-    grown = rows.at(window(backbone, task.steps, t_edit))
+    grown = rows.at(window.timesteps(backbone, task.steps))
     index = {t: place for place, t in enumerate(grown.timesteps)}
     squares = torch.zeros(grown.vectors.shape[:2], dtype=torch.float64)
-    for t, state in visits(backbone, x_T, task.steps, t_edit, callback):
+    for t, state in visits(backbone, x_T, task.steps, window, callback):
         shifts = grown.vectors[:, index[t]].to(state.x_t)
         for x_t in torch.split(state.x_t, 1):
             squares[:, index[t]] += response(backbone, x_t, t, shifts, look, mask).double().cpu().square()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -17,15 +18,28 @@ BATCH = 8
 """How many latents walk at once."""
 
 
-def window(backbone: Backbone, steps: int, t_edit: int) -> list[int]:
-    """The timesteps t >= t_edit that sampling in so many steps visits, falling.
+@dataclass(frozen=True)
+class Window:
+    """The timesteps t_edit <= t <= t_start at which a direction shifts h; no t_start is from the first step on."""
 
-    Raises UsageError where there is none.
-    """
-    timesteps = [t for t, _ in generation(SEQUENCE, steps, len(backbone.alphas_cumprod)) if t >= t_edit]
-    if not timesteps:
-        raise UsageError(f"no timestep of {steps} sampling steps is from t_edit = {t_edit} up; take a smaller t_edit")
-    return timesteps
+    t_edit: int
+    t_start: int | None = None
+
+    def timesteps(self, backbone: Backbone, steps: int) -> list[int]:
+        """Those that sampling in so many steps visits, falling. Raises UsageError where there is none."""
+        visited = [t for t, _ in generation(SEQUENCE, steps, len(backbone.alphas_cumprod))]
+        inside = [t for t in visited if t >= self.t_edit and (self.t_start is None or t <= self.t_start)]
+        if not inside:
+            up = "up" if self.t_start is None else f"to t_start = {self.t_start}"
+            raise UsageError(
+                f"no timestep of {steps} sampling steps is from t_edit = {self.t_edit} {up}; widen the window"
+            )
+        return inside
+
+    def described(self) -> dict[str, object]:
+        """It as it is asked for."""
+        told: dict[str, object] = {"t_edit": self.t_edit}
+        return told if self.t_start is None else {**told, "t_start": self.t_start}
 
 
 def nearest_step(backbone: Backbone, steps: int, at: int) -> int:
@@ -57,21 +71,23 @@ def walk(backbone: Backbone, x_T: Tensor, steps: int, at: int) -> tuple[Tensor, 
 
 @torch.no_grad()
 def visits(
-    backbone: Backbone, x_T: Tensor, steps: int, t_edit: int, callback: Callable[[int, int], None] | None = None
+    backbone: Backbone, x_T: Tensor, steps: int, window: Window, callback: Callable[[int, int], None] | None = None
 ) -> Iterator[tuple[int, State]]:
     """(t, state) of all latents x_T (N, C, H, W) at each timestep of the window, `BATCH` latents at a time.
 
     All latents are visited at a timestep, in order, before any at the next lower one: what is kept of a timestep is
-    complete before the next begins, and only x_t is held of all. `callback` gets (visits done, visits in all).
-    Raises UsageError where no timestep is from t_edit up.
+    complete before the next begins, and only x_t is held of all. `callback` gets (batches walked, batches in all).
+    Raises UsageError where the window holds no timestep.
     """
-    last = window(backbone, steps, t_edit)[-1]
+    inside = window.timesteps(backbone, steps)
+    first, last = inside[0], inside[-1]
     pairs = [pair for pair in generation(SEQUENCE, steps, len(backbone.alphas_cumprod)) if pair[0] >= last]
     parts = list(torch.split(x_T, BATCH))
     for step, (t, t_next) in enumerate(pairs):
         for index, x_t in enumerate(parts):
             state = backbone.encode_h(x_t, torch.full((len(x_t),), float(t), device=x_t.device))
-            yield t, state
+            if t <= first:
+                yield t, state
             if t != last:
                 parts[index] = _stepped(backbone, x_t, backbone.decode_h(state), (t, t_next))
             if callback is not None:

@@ -16,6 +16,7 @@ from hspace_jacobian.against import without
 from hspace_jacobian.finder import build
 from hspace_jacobian.mean_difference import build as build_difference
 from hspace_jacobian.rows import Rows
+from hspace_jacobian.walking import Window
 
 from .planted import task, values
 
@@ -53,7 +54,7 @@ def projected(v0: Tensor, V: Tensor) -> Tensor:
 def test_what_other_directions_do_is_taken_out_at_every_timestep(toy: PlantedBackbone) -> None:
     v0, V = noise(2, 6, seed=1), noise(3, 6, seed=2) + 0.5
     others = [stored(toy, "others", V, WINDOW).pick(k) for k in range(3)]
-    rows, left = without(toy, task(toy), Rows(v0, tuple(WINDOW)), others, t_edit=400)
+    rows, left = without(toy, task(toy), Rows(v0, tuple(WINDOW)), others, Window(400))
     expected = torch.stack([projected(v0[:, row], V[:, row]) for row in range(6)], dim=1)
     torch.testing.assert_close(rows.vectors, expected, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(left, expected.flatten(1).norm(dim=1) / v0.flatten(1).norm(dim=1))
@@ -62,24 +63,24 @@ def test_what_other_directions_do_is_taken_out_at_every_timestep(toy: PlantedBac
 def test_one_row_for_all_timesteps_gets_one_each_where_the_others_differ(toy: PlantedBackbone) -> None:
     v0 = noise(1, 1, seed=1)
     same, differs = stored(toy, "same", noise(1, 1, seed=2), [0]), stored(toy, "differs", noise(1, 6, seed=3), WINDOW)
-    one, _ = without(toy, task(toy), Rows(v0, (555,)), [same], t_edit=400)
+    one, _ = without(toy, task(toy), Rows(v0, (555,)), [same], Window(400))
     assert one.timesteps == (555,)
     torch.testing.assert_close(one.vectors[:, 0], projected(v0[:, 0], same.weights["vectors"][:, 0]))
-    each, _ = without(toy, task(toy), Rows(v0, (555,)), [differs], t_edit=400)
+    each, _ = without(toy, task(toy), Rows(v0, (555,)), [differs], Window(400))
     assert each.timesteps == tuple(WINDOW)
 
 
 def test_others_that_depend_on_each_other_count_once(toy: PlantedBackbone) -> None:
     v0, V = noise(1, 1, seed=1), noise(1, 1, seed=2)
     twice = [stored(toy, f"copy{k}", V * (k + 1), [0]) for k in range(2)]
-    rows, _ = without(toy, task(toy), Rows(v0, (555,)), twice, t_edit=400)
+    rows, _ = without(toy, task(toy), Rows(v0, (555,)), twice, Window(400))
     torch.testing.assert_close(rows.vectors[:, 0], projected(v0[:, 0], V[:, 0]), rtol=1e-4, atol=1e-5)
 
 
 def test_another_direction_counts_in_its_own_window_alone(toy: PlantedBackbone) -> None:
     v0 = noise(1, 1, seed=1)
     late = stored(toy, "late", noise(1, 1, seed=2), [0], t_edit=500, t_start=700)
-    rows, _ = without(toy, task(toy), Rows(v0, (555,)), [late], t_edit=400)
+    rows, _ = without(toy, task(toy), Rows(v0, (555,)), [late], Window(400))
     changed = [not torch.equal(rows.vectors[:, row], v0[:, 0]) for row in range(6)]
     assert changed == [False, False, False, True, True, False]
 
@@ -94,7 +95,7 @@ def test_a_head_that_depends_on_the_picture_is_asked_along_the_trajectory(toy: P
         t_edit=0, strength=Strength(min=-1, max=1), scope=Scope(kind="global"),
     )  # fmt: skip
     work = task(toy)
-    rows, left = without(toy, work, Rows(noise(1, 1, seed=1), (555,)), [trained], t_edit=400)
+    rows, left = without(toy, work, Rows(noise(1, 1, seed=1), (555,)), [trained], Window(400))
     mean = head(toy.encode_h(work.x_T, torch.full((4,), 999.0))).mean(dim=0)
     assert float((rows.vectors[0, 0] * mean).sum() / mean.norm()) == pytest.approx(0, abs=1e-4)
     assert 0.9 < float(left) < 1

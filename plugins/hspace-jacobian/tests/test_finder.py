@@ -78,6 +78,22 @@ def test_the_walk_stops_at_the_step_nearest_to_at(toy: PlantedBackbone) -> None:
     torch.testing.assert_close(x_t, x_T * float(factor))
 
 
+def test_a_direction_may_be_applied_at_one_timestep(toy: PlantedBackbone) -> None:
+    work = task(steps=20)
+    (direction,) = build(k=1, t_edit=560, t_start=600, scale="sigma").find(toy, work)
+    assert (direction.meta.t_edit, direction.meta.t_start) == (560, 600)
+    assert direction.meta.head.config["timesteps"] == [578]
+    plain, edited = (hspace.edit(toy, work.x_T, [(direction, s)], steps=20) for s in (0.0, 1.0))
+    h = toy.encode_h(walk(toy, work.x_T, steps=20, at=578)[0], torch.tensor([578.0])).h
+    assert 0.05 < float((edited - plain).square().mean().sqrt()) < CHANGE  # one step cannot do more with half of |h|
+    assert float(direction.weights["vectors"].norm()) == pytest.approx(float(h.norm()) / 2, rel=1e-5)
+
+
+def test_a_window_between_two_steps_is_refused(toy: PlantedBackbone) -> None:
+    with pytest.raises(UsageError, match="no timestep of 20 sampling steps is from t_edit = 590 to t_start = 600"):
+        list(build(k=1, t_edit=590, t_start=600).find(toy, task(steps=20)))
+
+
 @pytest.mark.parametrize("at", [-1, 1000])
 def test_a_timestep_outside_the_schedule_is_refused(toy: PlantedBackbone, at: int) -> None:
     with pytest.raises(UsageError, match=f"at must be a timestep from 0 to 999; {at} was given"):

@@ -113,5 +113,5 @@ def test_latents_that_vary_in_fewer_ways_give_fewer_components(toy: PlantedBackb
 
 
 def test_a_window_without_a_timestep_is_refused(toy: PlantedBackbone) -> None:
-    with pytest.raises(UsageError, match="no timestep of 10 sampling steps is from t_edit = 1001 up"):
+    with pytest.raises(UsageError, match="no timestep of 10 sampling steps is from t_edit = 1001 up; widen"):
         list(build(k=2, t_edit=1001).find(toy, task(toy)))
