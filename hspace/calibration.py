@@ -18,7 +18,14 @@ ROUNDS = 2
 
 @torch.no_grad()
 def units(
-    backbone: Backbone, heads: Sequence[Head], x_T: Tensor, *, t_edit: int, steps_found: int, longest: float
+    backbone: Backbone,
+    heads: Sequence[Head],
+    x_T: Tensor,
+    *,
+    t_edit: int,
+    steps_found: int,
+    longest: float,
+    t_start: int | None = None,
 ) -> list[float]:
     """The strength of each head, at most `longest`, at which it changes the pictures of x_T (B, C, H, W) by CHANGE.
 
@@ -32,7 +39,7 @@ def units(
     for head in heads:
         strength = longest / 4
         for _ in range(ROUNDS):
-            edits = [Edit(head, strength * signs, t_edit, steps_found)]
+            edits = [Edit(head, strength * signs, t_edit, steps_found, t_start=t_start)]
             pictures = backbone.x0_to_image(edit(backbone, x_T.repeat(2, 1, 1, 1), edits, steps=STEPS))
             change = float((pictures - plain).square().mean().sqrt())
             strength = longest if change == 0 else min(strength * CHANGE / change, longest)

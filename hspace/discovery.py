@@ -22,6 +22,7 @@ from hspace.errors import HspaceError, UsageError
 from hspace.finder import Finder, Task
 from hspace.images import save_picture
 from hspace.inverting import INVERTED, invert_once, inverted_before
+from hspace.labels import Labels, labels_for
 from hspace.loading import default_backbone, load_backbone, load_encoder
 from hspace.pictures import Pictures, pictures_of_files, pictures_of_source
 from hspace.plugins import plugins
@@ -65,6 +66,8 @@ def discover(
     samples: int | None = None,
     prompts: tuple[str, str] | None = None,
     encoder: Encoder | str | Path | None = None,
+    labels: Path | None = None,
+    attribute: str | None = None,
     seed: int = 0,
     steps: int = 40,
     name: str | None = None,
@@ -79,8 +82,9 @@ def discover(
     The finder works on the latents that `images` invert to, or those of `samples` pictures of a `source` (its settings
     are `source_config`), or else on that many latents of the seed. Pictures are inverted once and kept, as
     `invert_once` says, and those that cannot be read are left out with a warning. `config` goes to the finder, and so
-    do the prompts (source, target) and the encoder that reads them. Without `samples` they are as many as the finder's
-    card asks for. `name` is what to call the find in place of the
+    do the prompts (source, target) and the encoder that reads them, and a label for each picture: the column
+    `attribute` of a CSV file `labels`, as `read_labels` reads it, or what the source knows of it. Without `samples`
+    they are as many as the finder's card asks for. `name` is what to call the find in place of the
     finder's own choice (with -1, -2, ... for more).
     The sheet has a row per direction and, for each of several pictures, a column per strength from the smallest to
     the largest. `weights` and `offline` are as for `load_backbone`, where `backbone` is a name.
@@ -90,7 +94,8 @@ def discover(
     """
     started = time.perf_counter()
     stage = progress or _quiet
-    task = _asked(finder, steps, seed, bool(images or source), prompts, encoder)
+    known = labels_for(labels, attribute, images, source)
+    task = _asked(finder, steps, seed, bool(images or source), prompts, encoder, known or attribute)
     task = replace(task, progress=stage("finding"), folder=out)
     one = build_finder(finder, config or {})
     storage.require_writable(out)
@@ -98,7 +103,7 @@ def discover(
         raise UsageError(f"a direction's name has small letters, digits, - and _; {name!r} was given")
     backbone, task = _loaded(backbone, task, device, weights, offline)
     samples = usual_samples(finder) if samples is None else samples
-    pictures = pictures_of(backbone, images, source, source_config, samples, seed)
+    pictures = pictures_of(backbone, images, source, source_config, samples, seed, known or attribute)
     task, from_cache = with_latents(task, backbone, pictures, samples, stage("inverting"))
     directions, folders = [], []
     for index, direction in enumerate(one.find(backbone, task)):
@@ -133,6 +138,8 @@ def estimate(
     samples: int | None = None,
     prompts: tuple[str, str] | None = None,
     encoder: Encoder | str | Path | None = None,
+    labels: Path | None = None,
+    attribute: str | None = None,
     seed: int = 0,
     steps: int = 40,
     device: str | torch.device = "cpu",
@@ -144,13 +151,14 @@ def estimate(
     The sheet is that of one direction, edited in all its steps. Raises as `discover` does, and UsageError for a finder
     that cannot say.
     """
-    task = _asked(finder, steps, seed, bool(images or source), prompts, encoder)
+    known = labels_for(labels, attribute, images, source)
+    task = _asked(finder, steps, seed, bool(images or source), prompts, encoder, known or attribute)
     one = build_finder(finder, config or {})
     if not isinstance(one, EstimatingFinder):
         raise UsageError(f"finder {finder!r} cannot say what it costs; try it on few samples")
     backbone, task = _loaded(backbone, task, device, weights, offline)
     samples = usual_samples(finder) if samples is None else samples
-    pictures = pictures_of(backbone, images, source, source_config, samples, seed)
+    pictures = pictures_of(backbone, images, source, source_config, samples, seed, known or attribute)
     n = samples if pictures is None else len(pictures.images)
     task = replace(task, x_T=latents(backbone, n, seed))  # in place of those of pictures: they cost the same
     fast = speed(backbone)
@@ -185,11 +193,14 @@ def _asked(
     with_pictures: bool,
     prompts: tuple[str, str] | None,
     encoder: Encoder | str | Path | None,
+    labels: Labels | str | None,
 ) -> Task:
     """The task before there is a backbone, so that the finder's needs are checked before any weight is read."""
     nothing = torch.empty(0)
     x_0 = nothing if with_pictures else None
-    task = Task(x_T=nothing, steps=steps, seed=seed, x_0=x_0, prompts=prompts, encoder=encoder)
+    told = nothing if labels is not None else None
+    attribute = labels.attribute if isinstance(labels, Labels) else labels or ""
+    task = Task(nothing, steps, seed, x_0, prompts, told, attribute, encoder=encoder)
     task.require(plugins().find("finders", finder))
     return task
 
@@ -221,17 +232,20 @@ def pictures_of(
     source_config: Mapping[str, Any] | None,
     samples: int,
     seed: int,
+    labels: Labels | str | None = None,
 ) -> Pictures | None:
     """The pictures to work on: those of files, or `samples` of a source; None where there are latents alone.
 
-    Raises UsageError where both are given, and as `pictures_of_files` and `pictures_of_source` do.
+    `labels` are theirs: those read from a file, or the name of an attribute that the source knows. Raises UsageError
+    where both are given, and as `pictures_of_files` and `pictures_of_source` do.
     """
     if images and source is not None:
         raise UsageError("images and source both say where pictures come from; give one of them")
     if images:
-        return pictures_of_files(images, image_size(backbone))
+        return pictures_of_files(images, image_size(backbone), labels if isinstance(labels, Labels) else None)
     if source is not None:
-        return pictures_of_source(source, samples, image_size(backbone), seed, source_config)
+        attribute = labels if isinstance(labels, str) else None
+        return pictures_of_source(source, samples, image_size(backbone), seed, source_config, attribute)
     return None
 
 
@@ -250,7 +264,7 @@ def with_latents(
     x_0 = x_0_of(backbone, pictures.images)
     inverted = invert_once(backbone, x_0, steps=task.steps, callback=callback)
     task = replace(task, x_T=inverted.x_T, x_0=x_0, image_sha256=pictures.sha256, data=pictures.data)
-    return task, inverted.from_cache
+    return replace(task, labels=pictures.labels), inverted.from_cache
 
 
 def x_0_of(backbone: Backbone, images: Tensor) -> Tensor:

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from hspace.cards import Card
     from hspace.direction import Direction
 
+HOW = {
+    "prompts": "say them with --from and --to",
+    "labels": "give --images with a table of --labels, or a --source with the --attribute that it knows",
+}
+"""How a field of a task is given on the command line, where that is not its name."""
+
 
 @dataclass(frozen=True)
 class Task:
@@ -22,11 +28,11 @@ class Task:
 
     x_T (N, C, H, W) is always there: the latents to work on, drawn from `seed` or inverted from pictures. The
     rest is there when the caller has it: x_0 (N, C, H, W) the pictures themselves, prompts (source, target),
-    labels (N,), an encoder (hspace.Encoder). `folder` is where a finder may leave what there is to look at beside its
-    directions. `image_sha256` names the pictures (N) that x_T was inverted from, and is empty where it was
-    drawn from `seed`; `data` says in words where x_T came from. `steps` is the number of sampling steps between x_T and
-    x_0. `progress`, where
-    given, is called with (done, total) as work goes on.
+    labels (N,), higher where a picture shows more of what `attribute` names, an encoder (hspace.Encoder). `folder` is
+    where a finder may leave what there is to look at beside its directions. `image_sha256` names the pictures (N) that
+    x_T was inverted from, and is empty where it was drawn from `seed`; `data` says in words where x_T came from.
+    `steps` is the number of sampling steps between x_T and x_0. `progress`, where given, is called with (done, total)
+    as work goes on.
     """
 
     x_T: Tensor
@@ -35,6 +41,7 @@ class Task:
     x_0: Tensor | None = None
     prompts: tuple[str, str] | None = None
     labels: Tensor | None = None
+    attribute: str = ""
     image_sha256: tuple[str, ...] = ()
     data: str = ""
     encoder: Any = None
@@ -45,7 +52,9 @@ class Task:
         """Raises UsageError when the task lacks something that the finder's card needs."""
         missing = [name for name in card.needs if getattr(self, name, None) is None]
         if missing:
-            raise UsageError(f"finder {card.name!r} needs {' and '.join(missing)}, which was not given")
+            way_out = "; ".join(HOW[name] for name in missing if name in HOW)
+            told = f"finder {card.name!r} needs {' and '.join(missing)}, which was not given"
+            raise UsageError(f"{told}: {way_out}" if way_out else told)
 
 
 TASK_FIELDS = tuple(field.name for field in fields(Task))

@@ -16,6 +16,7 @@ from torch.nn.functional import interpolate
 from hspace.building import run
 from hspace.errors import HspaceError, HspaceWarning, UsageError
 from hspace.images import load_images
+from hspace.labels import Labels
 from hspace.plugins import plugins
 from hspace.settings import require_known
 from hspace.storage import sha256, tensor_sha256
@@ -28,34 +29,46 @@ HELD_OUT = 2**34
 class Pictures:
     """Pictures (N, 3, S, S) in [-1, 1], the sha256 of each, what to say of where they came from, and what was left out.
 
-    The sha256 is that of a file, or of the values where there is none. `skipped` says why, by file.
+    The sha256 is that of a file, or of the values where there is none. `skipped` says why, by file. `labels` (N,) are
+    there where they were asked for.
     """
 
     images: Tensor
     sha256: tuple[str, ...]
     data: str
     skipped: Mapping[Path, str]
+    labels: Tensor | None = None
 
 
-def pictures_of_files(paths: Sequence[Path], size: int) -> Pictures:
+def pictures_of_files(paths: Sequence[Path], size: int, labels: Labels | None = None) -> Pictures:
     """The pictures of files, cut and resized to `size`; each one that cannot be read is left out, with a warning.
 
-    Raises RefusedError when none can be read, NotFoundError when there is no such file.
+    Raises RefusedError when none can be read, NotFoundError when there is no such file, and as `Labels.of` does.
     """
     images, skipped = load_images(paths, size)
     for why in skipped.values():
         warnings.warn(f"{why}; it is left out", HspaceWarning, stacklevel=2)
     named = tuple(sha256(path) for path in images)
-    return Pictures(torch.cat(list(images.values())), named, f"{len(images)} pictures", skipped)
+    data = f"{len(images)} pictures"
+    if labels is None:
+        return Pictures(torch.cat(list(images.values())), named, data, skipped)
+    data += f", {labels.attribute} by {labels.path.name}"
+    return Pictures(torch.cat(list(images.values())), named, data, skipped, labels.of(list(images)))
 
 
 def pictures_of_source(
-    name: str, n: int, size: int, seed: int = 0, config: Mapping[str, Any] | None = None
+    name: str,
+    n: int,
+    size: int,
+    seed: int = 0,
+    config: Mapping[str, Any] | None = None,
+    attribute: str | None = None,
 ) -> Pictures:
     """The first n pictures of a source, by its name in list-sources, resized to `size` where they are of another size.
 
-    Its settings are `config`, and `size` and `seed` where it takes them. Raises NotFoundError for an unknown source,
-    UsageError for a setting it does not take and for n below 1, HspaceError where it fails or has fewer pictures.
+    Its settings are `config`, and `size` and `seed` where it takes them; their labels are what it knows of
+    `attribute`. Raises NotFoundError for an unknown source, UsageError for a setting it does not take, an attribute it
+    does not know and n below 1, HspaceError where it fails or has fewer pictures.
     """
     if n < 1:
         raise UsageError(f"{n} pictures of {name!r} were asked for; ask for at least 1 with samples")
@@ -63,7 +76,10 @@ def pictures_of_source(
     images = fitted(images_of(source, name, n), size)
     told = ", ".join(f"{key} {value}" for key, value in settings.items())
     named = tuple(tensor_sha256(image) for image in images)
-    return Pictures(images, named, f"{n} pictures of {name}" + (f" ({told})" if told else ""), {})
+    data = f"{n} pictures of {name}" + (f" ({told})" if told else "")
+    if attribute is None:
+        return Pictures(images, named, data, {})
+    return Pictures(images, named, f"{data}, by {attribute}", {}, _known(source, name, n, attribute))
 
 
 def source_of(name: str, size: int, seed: int, config: Mapping[str, Any] | None) -> tuple[Any, dict[str, Any]]:
@@ -90,3 +106,12 @@ def fitted(images: Tensor, size: int) -> Tensor:
     if tuple(images.shape[-2:]) == (size, size):
         return images
     return interpolate(images, (size, size), mode="bicubic", antialias=True).clamp(-1, 1)
+
+
+def _known(source: Any, name: str, n: int, attribute: str) -> Tensor:
+    """What a source knows of an attribute of its first n pictures (n,)."""
+    known: Mapping[str, Tensor] = source.attributes(n) if hasattr(source, "attributes") else {}
+    if attribute not in known:
+        told = f"it knows {', '.join(known)}" if known else "it knows none"
+        raise UsageError(f"source {name!r} knows no attribute {attribute!r} of its pictures; {told}")
+    return known[attribute].double()

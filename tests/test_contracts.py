@@ -17,6 +17,8 @@ VARIANTS: Mapping[str, list[Mapping[str, Any]]] = {
     "jacobian-svd": [{"k": 3, "at": 400}],
 }
 """Configurations beside the default one."""
+MANY = {"pca"}
+"""Finders that look at what differs among latents; their own tests plant it."""
 
 
 def _class(contract: type, name: str, index: int, **attributes: Any) -> None:
@@ -36,7 +38,7 @@ for _card in plugins().cards("heads"):
         _class(HeadContract, _card.name, _index, head=_card.name, config=_config)
 
 for _card in plugins().cards("finders"):
-    if not _card.needs:
+    if not _card.needs and _card.name not in MANY:
         for _index, _config in enumerate([{}, *VARIANTS.get(_card.name, [])]):
             _class(FinderContract, _card.name, _index, finder=_card.name, config=_config)
 

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from hspace.errors import HspaceError, HspaceWarning, NotFoundError, RefusedError, UsageError
+from hspace.labels import Labels
 from hspace.pictures import pictures_of_files, pictures_of_source
 from hspace.plugins import Plugins
 from hspace.storage import sha256
@@ -45,6 +46,15 @@ def test_broken_files_are_left_out_and_each_is_told(folder: Path) -> None:
     assert found.data == "2 pictures"
 
 
+def test_labels_are_those_of_the_pictures_that_can_be_read(folder: Path) -> None:
+    labels = Labels("red", {"a.png": 1, "b.png": 2, "c.png": 3}, Path("red.csv"))
+    with pytest.warns(HspaceWarning, match="it is left out"):
+        found = pictures_of_files(sorted(folder.iterdir()), 8, labels)
+    assert found.labels is not None
+    assert found.labels.tolist() == [1, 3]
+    assert found.data == "2 pictures, red by red.csv"
+
+
 def test_nothing_but_broken_files_is_refused(folder: Path) -> None:
     with pytest.raises(RefusedError, match="none of the 1 pictures can be read") as caught:
         pictures_of_files([folder / "b.png"], 8)
@@ -76,3 +86,9 @@ def test_bad_calls_of_a_source_are_told(write_plugin: Callable[[str, str], Plugi
         pictures_of_source("greys", 0, 8)
     with pytest.raises(HspaceError, match="has 6 pictures; 7 were asked for"):
         pictures_of_source("greys", 7, 8)
+
+
+def test_a_source_that_knows_no_attribute_says_so(write_plugin: Callable[[str, str], Plugins]) -> None:
+    write_plugin("greys", SOURCE)
+    with pytest.raises(UsageError, match="knows no attribute 'light' of its pictures; it knows none"):
+        pictures_of_source("greys", 2, 8, attribute="light")

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from hspace.cost import Cost
     from hspace.discovery import Discovery
 
-MEASURED = ("sigma", "residual", "effect", "full_effect")
+MEASURED = (
+    "sigma", "residual", "share", "overlap", "explained", "difference", "agreement", "retained",
+    "effect", "full_effect",
+)  # fmt: skip
 """The measurements of a find that the table shows, where there are any."""
 
 
@@ -66,6 +69,12 @@ def discover(
     images: Annotated[list[Path] | None, typer.Option(help="A picture, or a folder of them; repeatable.")] = None,
     pictures: Annotated[
         str | None, typer.Option("--source", help="Pictures of a source, by its name in list-sources.")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="A CSV file with a label for each picture of --images: file_name,smiling.")
+    ] = None,
+    attribute: Annotated[
+        str | None, typer.Option(help="The column of --labels, or what --source knows of its pictures.")
     ] = None,
     samples: Annotated[
         int | None,
@@ -109,7 +118,7 @@ def discover(
     asked |= {
         "finder": chosen, "config": config, "images": find_images(images or []), "source": pictures,
         "source_config": asking.source_config_of(pictures, parts["source"]), "device": place, "weights": weights,
-        "offline": offline,
+        "offline": offline, "labels": labels, "attribute": attribute,
     }  # fmt: skip
     asked["backbone"] = load_bound(backbone, bind, place, weights, offline) if bind else backbone
     if estimate:

@@ -16,14 +16,40 @@ _HOMES = {"JacobianSVD": "result", "topk_jacobian_svd": "svd"}
 
 @hspace.hookimpl
 def hspace_finders() -> list[hspace.Card]:
-    """The finder that needs nothing but latents."""
+    """Those that need nothing but latents, and those that go by labels or by prompts."""
     return [
         hspace.Card(
             "jacobian-svd",
             "hspace_jacobian.finder:build",
             "the leading singular vectors of x_t -> h, with residuals; training-free",
             facts={"source": "Park et al. (arXiv:2307.12868)"},
-        )
+        ),
+        hspace.Card(
+            "jacobian-global",
+            "hspace_jacobian.global_finder:build",
+            "the directions that the singular vectors around many latents have in common",
+            facts={"source": "Park et al. (arXiv:2307.12868)", "samples": 8},
+        ),
+        hspace.Card(
+            "pca",
+            "hspace_jacobian.pca:build",
+            "the principal components of h over many latents, per timestep or joint",
+            facts={"source": "Haas et al. (arXiv:2303.11073)", "samples": 64},
+        ),
+        hspace.Card(
+            "mean-difference",
+            "hspace_jacobian.mean_difference:build",
+            "from the mean h of pictures without an attribute to that of pictures with it, by labels",
+            needs=("labels",),
+            facts={"source": "Haas et al. (arXiv:2303.11073)", "samples": 64},
+        ),
+        hspace.Card(
+            "mean-difference-text",
+            "hspace_jacobian.mean_difference:build_text",
+            "the same between the pictures that an encoder finds nearest to one prompt and to the other",
+            needs=("prompts", "encoder"),
+            facts={"source": "Haas et al. (arXiv:2303.11073)", "samples": 64},
+        ),
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,29 +11,21 @@ import torch
 from torch import Tensor
 
 from hspace import Backbone, Direction, Finder, Task
-from hspace.building import build_head
-from hspace.calibration import CHANGE, units
-from hspace.errors import HspaceError, UsageError
-from hspace.meta import Measurement, Provenance, Scope, Strength
-from hspace.sampling import ddim_step
-from hspace.schedule import alpha_at, generation
-from hspace.storage import sha256
-from hspace_jacobian.lanczos import Ritz
-from hspace_jacobian.maps import SOURCES, JacobianMap, MapName, Pool, build_map, outside
+from hspace.errors import UsageError
+from hspace.meta import Measurement, Scope
+from hspace_jacobian.against import Against, others
+from hspace_jacobian.local import Local, Look, local_basis
+from hspace_jacobian.making import Find, made, mean_length
+from hspace_jacobian.maps import SOURCES, MapName, Pool, build_map
 from hspace_jacobian.masks import read_mask
+from hspace_jacobian.responses import Scale, scaled_by_sigma
 from hspace_jacobian.result import JacobianSVD
-from hspace_jacobian.svd import topk_jacobian_svd
+from hspace_jacobian.rows import Rows
+from hspace_jacobian.walking import Window, walk
 
 NAME = "jacobian-svd"
-SEQUENCE = "asyrp"
 PROBES = 2
 """How many latents a direction is calibrated on."""
-REACTS = {
-    "encoder": "h does not react to x_t",
-    "decoder": "eps does not react to h",
-    "x0": "P_t does not react to h",
-    "pmp": "P_t does not react to x_t",
-}
 FOUND = ("converged", "verified", "reason", "sigma_next", "rank", "engine", "precision")
 MEASURED = {
     "sigma": "|d output| per |d input| of the map along the direction, at the latent and timestep it was found at",
@@ -47,32 +39,19 @@ MEASURED = {
 class Settings:
     """What `build` was called with."""
 
+    look: Look
     k: int
     at: int
-    t_edit: int
-    map: MapName
-    mask: Path | None
-    pool: Pool
-    null: int
-    tol: float
+    window: Window
     bases: int
-    block: int | None
-    chunk: int | None
-
-
-@dataclass(frozen=True)
-class Local:
-    """What was found around one latent: unit shifts of h (k, Ch, Hh, Wh), and what is known of each."""
-
-    shifts: Tensor
-    svd: JacobianSVD
-    outside: Tensor | None
+    scale: Scale
+    against: tuple[Direction, ...]
 
 
 class JacobianFinder(Finder):
     """The k leading singular directions of a map at timestep `at`, around the first latents of a task.
 
-    They are applied at all timesteps from `t_edit` up, and are as long as makes strength 1 change the pictures of
+    They are applied at all timesteps of the window, and are as long as makes strength 1 change the pictures of
     the task by `calibration.CHANGE`. Sources: `maps.SOURCES`.
     """
 
@@ -82,79 +61,50 @@ class JacobianFinder(Finder):
     def find(self, backbone: Backbone, task: Task) -> Iterator[Direction]:
         """A local basis for each of the first `bases` latents, largest sigma first.
 
-        Raises UsageError where `at` is outside the schedule, the mask does not fit or the backbone is not in float32
-        or float64, HspaceError where the map does not react to its input.
+        Raises UsageError where `at` is outside the schedule, the mask does not fit, the backbone is not in float32
+        or float64, or nothing is left beside the directions of `against`; HspaceError where the map does not react
+        to its input.
         """
-        own = self.settings
-        mask = None if own.mask is None else read_mask(own.mask, *task.x_T.shape[-2:])
-        kind = "local" if own.map == "encoder" else f"local-{own.map}"
+        own, look = self.settings, self.settings.look
+        mask = None if look.mask is None else read_mask(look.mask, *task.x_T.shape[-2:])
+        kind = "local" if look.map == "encoder" else f"local-{look.map}"
         for sample, x_T in enumerate(torch.split(task.x_T[: own.bases], 1)):
             x_t, t = walk(backbone, x_T, task.steps, own.at)
-            local = self._decompose(build_map(own.map, backbone, x_t, t, mask, own.pool), task, sample, t)
-            yield Direction.bind(
-                backbone,
+            local = self._decompose(backbone, task, x_t, t, mask, sample)
+            rows = Rows(local.shifts[:, None].float().cpu(), (t,))
+            if own.scale == "sigma":
+                rows = scaled_by_sigma(backbone, task, x_T, rows, look, own.window, mask)
+            with torch.no_grad():
+                h = backbone.encode_h(x_t, torch.full((1,), float(t), device=x_t.device)).h
+            find = Find(
                 what=f"{kind}-t{t}" if own.bases == 1 else f"{kind}-t{t}-{sample}",
-                finder=NAME,
-                head="table",
-                config={"timesteps": [t], "components": len(local.svd.S)},
-                weights={"vectors": self._calibrated(backbone, task, local.shifts, x_t, t)},
-                steps=task.steps,
-                t_edit=own.t_edit,
-                strength=Strength(default=1, min=-2, max=2),
-                scope=_scope(task, sample),
+                rows=rows,
+                longest=mean_length(h) / 2,
                 metrics=_measurements(local),
-                provenance=Provenance(finder=NAME, config=self._config(sample, t, local.svd), source=SOURCES[own.map]),
+                config=self._config(sample, t, local.svd),
+                source=SOURCES[look.map],
+                scope=_scope(task, sample),
+                probes=PROBES,
             )
+            yield made(backbone, task, find, finder=NAME, window=own.window, against=own.against)
 
-    def _decompose(self, map: JacobianMap, task: Task, sample: int, t: int) -> Local:
-        def report(ritz: Ritz) -> None:
+    def _decompose(
+        self, backbone: Backbone, task: Task, x_t: Tensor, t: int, mask: Tensor | None, sample: int
+    ) -> Local:
+        own, look = self.settings, self.settings.look
+
+        def report(done: int) -> None:
             if task.progress is not None:
-                done = int((ritz.residual <= self.settings.tol * ritz.sigma)[: self.settings.k].sum())
-                total = min(self.settings.bases, len(task.x_T)) * self.settings.k
-                task.progress(sample * self.settings.k + done, total)
+                task.progress(sample * own.k + done, min(own.bases, len(task.x_T)) * own.k)
 
-        svd = self._svd(map, self.settings.k, task, report)
-        if not len(svd.S):
-            raise HspaceError(f"{REACTS[map.name]} at t={t}: the Jacobian of the map {map.name!r} is zero")
-        left = None
-        if map.complement is not None and self.settings.null:
-            rest = self._svd(map.complement, self.settings.null, task, None)
-            V, left = outside(svd.V, rest.V)
-            svd = replace(svd, V=V)
-        return Local(map.to_h(svd), svd, left)
-
-    def _svd(self, map: JacobianMap, k: int, task: Task, callback: Any) -> JacobianSVD:
-        own, generator = self.settings, torch.Generator().manual_seed(task.seed)
-        return topk_jacobian_svd(
-            map.f, map.z, k, tol=own.tol, generator=generator, block=own.block, chunk=own.chunk, callback=callback
-        )
-
-    def _calibrated(self, backbone: Backbone, task: Task, shifts: Tensor, x_t: Tensor, t: int) -> Tensor:
-        """The shifts as a table (k, 1, Ch, Hh, Wh), each in the unit of strength; at most |h| / 2 long."""
-        with torch.no_grad():
-            longest = float(backbone.encode_h(x_t, torch.full((1,), float(t), device=x_t.device)).h.norm()) / 2
-        vectors = shifts[:, None].float().cpu().contiguous()
-        config = {"timesteps": [t], "components": len(vectors)}
-        heads = [
-            build_head(backbone, "table", {**config, "component": component}, {"vectors": vectors})
-            for component in range(len(vectors))
-        ]
-        window = {"t_edit": self.settings.t_edit, "steps_found": task.steps}
-        lengths = units(backbone, heads, task.x_T[:PROBES], **window, longest=longest)
-        return vectors * torch.tensor(lengths).reshape(-1, 1, 1, 1, 1)
+        one = build_map(look.map, backbone, x_t, t, mask, look.pool)
+        return local_basis(one, own.k, look, task.seed, t, report)
 
     def _config(self, sample: int, t: int, svd: JacobianSVD) -> dict[str, object]:
         own = self.settings
-        asked: dict[str, object] = {name: getattr(own, name) for name in ("k", "at", "t_edit", "map", "tol")}
-        asked |= {"sample": sample, "t": t}
-        if own.pool != "none":
-            asked["pool"] = own.pool
-        if own.mask is not None:
-            asked |= {"mask": own.mask.name, "mask_sha256": sha256(own.mask)}
-            asked |= {"null": own.null} if own.map == "pmp" else {}
-        asked["unit"] = f"strength 1 changes pictures in [-1, 1] by {CHANGE} root mean square"
-        found = {name: getattr(svd, name) for name in FOUND}
-        return {**asked, **found, **svd.counts}
+        asked: dict[str, object] = {name: getattr(own, name) for name in ("k", "at", "scale")}
+        asked |= {"sample": sample, "t": t, **own.window.described(), **own.look.described()}
+        return {**asked, **{name: getattr(svd, name) for name in FOUND}, **svd.counts}
 
 
 def build(
@@ -167,44 +117,26 @@ def build(
     null: int = 5,
     tol: float = 1e-3,
     bases: int = 1,
+    t_start: int | None = None,
+    scale: Scale = "none",
+    against: Against = None,
     block: int | None = None,
     chunk: int | None = None,
 ) -> JacobianFinder:
     """The finder of k directions at the sampling step nearest to timestep `at`, to a relative residual of `tol`.
 
-    The directions found there shift h at all timesteps from `t_edit` up. `map`, `mask` (a picture, white where it
+    The directions found there shift h at all timesteps from `t_edit` up, or up to `t_start`; with scale="sigma" at each
+    by as much as the map answers them there (`responses.scaled_by_sigma`). `map`, `mask` (a picture, white where it
     selects) and `pool` are those of `maps.build_map`; with a mask, pmp projects out the `null` leading directions of
-    the rest of the picture. `bases` latents of the task get a basis of their own; `block` and `chunk` are those of
-    `topk_jacobian_svd`. Raises UsageError where `bases` is not positive or `null` is negative.
+    the rest of the picture. `bases` latents of the task get a basis of their own; what the directions in `against`
+    (ids) do is taken out of it. `block` and `chunk` are those of `topk_jacobian_svd`. Raises UsageError where `bases`
+    is not positive or `null` is negative, NotFoundError for a direction that is not there.
     """
     if bases < 1:
         raise UsageError(f"bases must be at least 1; {bases} was given")
-    if null < 0:
-        raise UsageError(f"null must be 0 or more; {null} was given")
-    if mask is not None and map == "encoder":
-        raise UsageError("the map 'encoder' has no picture to mask; decoder, x0 and pmp have one")
-    return JacobianFinder(Settings(k, at, t_edit, map, mask, pool, null, tol, bases, block, chunk))
-
-
-@torch.no_grad()
-def walk(backbone: Backbone, x_T: Tensor, steps: int, at: int) -> tuple[Tensor, int]:
-    """(x_t (B, C, H, W), t): x_T sampled down to the step whose timestep t is nearest to `at`.
-
-    Raises UsageError where `at` is not a timestep of the schedule.
-    """
-    T = len(backbone.alphas_cumprod)
-    if not 0 <= at < T:
-        raise UsageError(f"at must be a timestep from 0 to {T - 1}; {at} was given")
-    pairs = generation(SEQUENCE, steps, T)
-    nearest = min((t for t, _ in pairs), key=lambda t: abs(t - at))
-    x_t = x_T
-    for t, t_next in pairs:
-        if t == nearest:
-            break
-        a_t, a_next = (alpha_at(backbone.alphas_cumprod, s) for s in (t, t_next))
-        times = torch.full((len(x_t),), float(t), device=x_t.device)
-        x_t = ddim_step(x_t, backbone(x_t, times), a_t, a_next)
-    return x_t, nearest
+    look = Look(map, mask, pool, null, tol, block, chunk)
+    look.check()
+    return JacobianFinder(Settings(look, k, at, Window(t_edit, t_start), bases, scale, others(against)))
 
 
 def _scope(task: Task, sample: int) -> Scope:

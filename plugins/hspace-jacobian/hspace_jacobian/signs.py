@@ -16,7 +16,7 @@ def oriented(U: Tensor, V: Tensor, cluster: Tensor, reference: Tensor | None) ->
     they can (orthogonal Procrustes). Else, and where u is orthogonal to its reference, the largest entry of u_i in
     size is positive; ties go to the lowest index.
     """
-    turn = torch.diag(_largest_positive(U))
+    turn = torch.diag(largest_positive(U))
     if reference is not None:
         overlap = reference.to(U) @ U.mT  # (r, k)
         for label in range(int(cluster[-1]) + 1 if len(cluster) else 0):
@@ -36,7 +36,7 @@ def _turn_toward(turn: Tensor, overlap: Tensor, members: Tensor) -> None:
         turn[members[:, None], members] = P @ Qh
 
 
-def _largest_positive(U: Tensor) -> Tensor:
+def largest_positive(U: Tensor) -> Tensor:
     """(k,) of +1 and -1 that make the largest entry of each row of U (k, m) positive."""
     size = U.abs()
     first = (size >= (1 - TIE) * size.amax(dim=1, keepdim=True)).int().argmax(dim=1, keepdim=True)

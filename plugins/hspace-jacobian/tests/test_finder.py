@@ -10,7 +10,8 @@ import hspace
 from hspace.calibration import CHANGE
 from hspace.errors import HspaceError, UsageError
 from hspace.testing import FinderContract, PlantedBackbone
-from hspace_jacobian.finder import build, walk
+from hspace_jacobian.finder import build
+from hspace_jacobian.walking import walk
 
 
 class TestJacobianSVD(FinderContract):
@@ -75,6 +76,22 @@ def test_the_walk_stops_at_the_step_nearest_to_at(toy: PlantedBackbone) -> None:
     angles = toy.alphas_cumprod[[999, 899, 799, 699, 599]].sqrt().arccos()
     factor = angles.diff().cos().prod()  # where eps = sqrt(1 - a_t) x_t, a step of DDIM turns by an angle
     torch.testing.assert_close(x_t, x_T * float(factor))
+
+
+def test_a_direction_may_be_applied_at_one_timestep(toy: PlantedBackbone) -> None:
+    work = task(steps=20)
+    (direction,) = build(k=1, t_edit=560, t_start=600, scale="sigma").find(toy, work)
+    assert (direction.meta.t_edit, direction.meta.t_start) == (560, 600)
+    assert direction.meta.head.config["timesteps"] == [578]
+    plain, edited = (hspace.edit(toy, work.x_T, [(direction, s)], steps=20) for s in (0.0, 1.0))
+    h = toy.encode_h(walk(toy, work.x_T, steps=20, at=578)[0], torch.tensor([578.0])).h
+    assert 0.05 < float((edited - plain).square().mean().sqrt()) < CHANGE  # one step cannot do more with half of |h|
+    assert float(direction.weights["vectors"].norm()) == pytest.approx(float(h.norm()) / 2, rel=1e-5)
+
+
+def test_a_window_between_two_steps_is_refused(toy: PlantedBackbone) -> None:
+    with pytest.raises(UsageError, match="no timestep of 20 sampling steps is from t_edit = 590 to t_start = 600"):
+        list(build(k=1, t_edit=590, t_start=600).find(toy, task(steps=20)))
 
 
 @pytest.mark.parametrize("at", [-1, 1000])
