@@ -67,6 +67,15 @@ def hspace_sources() -> list[Card]:
 
 
 @hookspec
+def hspace_labellers() -> list[Card]:
+    """Labellers: what says in words what an edit did. Target: `build(**config) -> Labeller`.
+
+    `needs` names the settings that must be given. `encoder` (a name) and `device` are filled in where it takes them.
+    """
+    raise AssertionError("a hook specification is not called")
+
+
+@hookspec
 def hspace_metrics() -> list[Card]:
     """Metrics. Target: `build(**config) -> Metric`; `needs` names which of orig, recon, edit, ... it reads."""
     raise AssertionError("a hook specification is not called")

@@ -1,4 +1,4 @@
-"""The benchmarks of Asyrp's training run, on a random network; what they time there means nothing."""
+"""Benchmarks run, on a random network; what they measure there means nothing."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 
-@pytest.mark.parametrize("name", ["asyrp_speed", "asyrp_heads"])
+@pytest.mark.parametrize("name", ["asyrp_speed", "asyrp_heads", "unsupervised"])
 def test_a_benchmark_writes_a_result_that_its_table_can_show(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
