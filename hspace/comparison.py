@@ -100,9 +100,9 @@ def compare(subspaces: Sequence[Subspace], *, draws: int = DRAWS, seed: int = 0)
             )
     distances = {}
     for i, j in combinations(range(len(subspaces)), 2):
-        one, other = subspaces[i].U, subspaces[j].U
-        few, many = sorted((len(one), len(other)))
-        angles = tuple(principal_angles(one, other).tolist())
+        U, V = subspaces[i].U, subspaces[j].U
+        few, many = sorted((len(U), len(V)))
+        angles = tuple(principal_angles(U, V).tolist())
         distances[i, j] = Distance(angles, random_distances(few, many, prod(subspaces[i].h_shape), draws, seed))
     return Comparison(tuple(subspaces), distances)
 
@@ -113,7 +113,8 @@ def principal_angles(U: Tensor, V: Tensor) -> Tensor:
     theta = arccos svd(U V'), which resolves angles down to about 1e-8 in float64.
     Source: Björck and Golub, *Numerical Methods for Computing Angles Between Linear Subspaces*, 1973, theorem 1.
     """
-    return torch.linalg.svdvals(U @ V.mT).clamp(max=1).arccos()
+    cosines: Tensor = torch.linalg.svdvals(U @ V.mT)
+    return cosines.clamp(max=1).arccos()
 
 
 @cache
@@ -190,7 +191,8 @@ def _orthonormal(shifts: Tensor, name: str, t: float) -> Tensor:
     _, S, Vh = torch.linalg.svd(normalize(shifts.double().cpu(), dim=1), full_matrices=False)
     if not float(S[0]):
         raise HspaceError(f"{name} does not shift h at t={t:g}, so it spans nothing; name another timestep with --at")
-    return Vh[S / S[0] > DEPENDENT]
+    independent: Tensor = Vh[S / S[0] > DEPENDENT]
+    return independent
 
 
 def _shape(one: Subspace) -> str:

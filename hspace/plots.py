@@ -25,15 +25,17 @@ def draw_losses(lines: Sequence[Mapping[str, float]], path: Path) -> None:
 
 def draw_spectra(spectra: Sequence[Spectrum], path: Path) -> None:
     """Writes sigma against the component, a line per basis; what is known beyond a basis is drawn lighter."""
+    from matplotlib.ticker import MaxNLocator
+
     with drawing(path, "component", "sigma") as axes:
         for one in spectra:
             (line,) = axes.plot(list(one.sigma), list(one.sigma.values()), marker="o", markersize=4, label=one.name)
             if one.tail:
-                kind = {"color": line.get_color(), "alpha": 0.5, "linewidth": 1, "markersize": 3}
                 label = None if len(spectra) > 1 else "beyond the basis, at least"
-                axes.plot(list(one.tail), list(one.tail.values()), marker="o", mfc="none", label=label, **kind)
+                (rest,) = axes.plot(list(one.tail), list(one.tail.values()), color=line.get_color(), alpha=0.5)
+                rest.set(marker="o", markersize=3, markerfacecolor="none", linewidth=1, label=label)
         axes.set_ylim(bottom=0)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(fontsize="small")
 
 
@@ -74,7 +76,8 @@ def drawing(
     yield axes
     axes.set_xlabel(x)
     axes.set_ylabel(y)
-    axes.grid(visible=grid, which="both", **({"alpha": 0.3} if grid else {}))
+    if grid:
+        axes.grid(visible=True, which="both", alpha=0.3)
     png = BytesIO()
     canvas.print_png(png)  # type: ignore[no-untyped-call]
     write_bytes(path, png.getvalue())

@@ -98,7 +98,7 @@ def test_random_directions_are_as_long_as_those_they_stand_beside(backbone: Plan
         return max(abs(one.score) for one in found.random)
 
     assert largest(0.0) == 0
-    assert largest(0.02) == pytest.approx(2 * largest(0.01), rel=0.01)
+    assert largest(0.002) == pytest.approx(2 * largest(0.001), rel=0.01)
 
 
 def test_a_labeller_with_a_threshold_of_its_own_keeps_it(backbone: PlantedBackbone) -> None:

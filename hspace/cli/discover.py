@@ -124,7 +124,7 @@ def discover(
     with told_where_it_stopped(), ExitStack() as stack:
         found = discovery.discover(**asked, out=out, progress=lambda what: stack.enter_context(progress(what)))
     if is_main():
-        _answer(found, as_json, scorer and scorer.score(asked["backbone"], found))
+        _answer(found, as_json, scorer.score(asked["backbone"], found) if scorer else None)
 
 
 def _answer(found: "Discovery", as_json: bool, scored: "Scored | None") -> None:
