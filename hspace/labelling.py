@@ -179,8 +179,8 @@ class _Random(Head):
         self.inner, self.unit = inner, unit
 
     def forward(self, state: State) -> Tensor:
-        as_long: Tensor = self.inner(state)
-        return as_long.flatten(1).norm(dim=1).reshape(-1, 1, 1, 1) * self.unit.to(state.h)
+        lengths: Tensor = self.inner(state).flatten(1).norm(dim=1)
+        return lengths.reshape(-1, 1, 1, 1) * self.unit.to(state.h)
 
 
 class _Look:
