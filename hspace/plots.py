@@ -34,7 +34,7 @@ def draw_spectra(spectra: Sequence[Spectrum], path: Path) -> None:
                 label = None if len(spectra) > 1 else "beyond the basis, at least"
                 (rest,) = axes.plot(list(one.tail), list(one.tail.values()), color=line.get_color(), alpha=0.5)
                 rest.set(marker="o", markersize=3, markerfacecolor="none", linewidth=1, label=label)
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.08 * max(max(one.sigma.values()) for one in spectra))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(fontsize="small")
 
@@ -43,13 +43,15 @@ def draw_distances(comparison: Comparison, path: Path) -> None:
     """Writes the heat map of D_geo between all pairs; the colour is its share of that of random subspaces."""
     from matplotlib.ticker import FixedLocator
 
-    names = [one.name for one in comparison.subspaces]
+    whole = [one.name for one in comparison.subspaces]
+    homes = {name.partition("/")[0] for name in whole}
+    names = whole if len(homes) > 1 else [name.partition("/")[2] or name for name in whole]
     n = len(names)
     shares = [[0.0] * n for _ in names]
     for (i, j), distance in comparison.distances.items():
         shares[i][j] = shares[j][i] = distance.share or 0.0
-    side = 2.5 + 0.75 * n
-    with drawing(path, "", "", figsize=(side + 2, side), grid=False) as axes:
+    side, label = 0.75 * n + 1, 0.08 * max(map(len, names))
+    with drawing(path, "", "", figsize=(side + label + 1.5, side + label), grid=False) as axes:
         shown = axes.imshow(shares, vmin=0, vmax=1, cmap="viridis")
         for (i, j), distance in comparison.distances.items():
             for column, row in ((i, j), (j, i)):
@@ -57,7 +59,7 @@ def draw_distances(comparison: Comparison, path: Path) -> None:
                 axes.text(column, row, f"{distance.geodesic:.2f}", ha="center", va="center", color="wk"[not dark])
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_locator(FixedLocator(range(n)))
-        axes.set_xticklabels(names, rotation=30, ha="right", fontsize="small")
+        axes.set_xticklabels(names, rotation=45, ha="right", rotation_mode="anchor", fontsize="small")
         axes.set_yticklabels(names, fontsize="small")
         axes.figure.colorbar(shown, label="D_geo, as a share of that of random subspaces")
 
