@@ -16,8 +16,8 @@ from recording import RESULTS, record
 
 from hspace import Backbone, Task, load_backbone
 from hspace.discovery import build_finder, usual_samples
-from hspace.labeller import Labeller
-from hspace.labelling import FIRST, SELECTIVE, STEPS, build_labeller, label
+from hspace.labeller import Labeller, build_labeller
+from hspace.labelling import FIRST, SELECTIVE, STEPS, label
 from hspace.plugins import plugins
 from hspace.sampling import latents
 

@@ -1,25 +1,19 @@
 """Names for found directions: what each sign of each does to pictures, beside what random directions do."""
 
-import inspect
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from hspace import registry
-from hspace.backbone import Backbone, State
-from hspace.building import run
+from hspace.backbone import Backbone
+from hspace.chance import Edited, by_chance
 from hspace.direction import Direction
 from hspace.errors import HspaceError, UsageError
-from hspace.head import Head
 from hspace.labeller import Labeller
-from hspace.plugins import plugins
-from hspace.sampling import Edit, Edits, edit, sample
-from hspace.settings import require_known
+from hspace.sampling import Edits, edit, sample
 from hspace.sheets import parts
 
 PICTURES = 32
@@ -32,8 +26,6 @@ SELECTIVE = 0.3
 AT_ONCE = 32
 UNNAMED = "unnamed"
 
-Edited = Callable[[float], Edits]
-"""The edits of a strength."""
 _Side = tuple[str, float, Tensor]
 """What was edited along, at which strength, and the mean scores (A,)."""
 
@@ -88,27 +80,6 @@ class Labelling:
         return _distinct(self.random[: 2 * k], selectivity)
 
 
-def build_labeller(name: str, config: Mapping[str, Any], **offered: Any) -> Labeller:
-    """The named labeller with its settings; what else is `offered` goes to one that takes it.
-
-    Raises NotFoundError for an unknown name, UsageError for a setting that it does not take, or one that it needs.
-    """
-    card = plugins().find("labellers", name)
-    build = card.load()
-    require_known(list(config), "labellers", name, build)
-    missing = [need for need in card.needs if not config.get(need)]
-    if missing:
-        raise UsageError(f"labeller {name!r} needs {' and '.join(missing)}, which was not given")
-    settings = {key: value for key, value in offered.items() if takes(name, key)} | dict(config)
-    labeller: Labeller = run(card, **settings)
-    return labeller
-
-
-def takes(name: str, key: str) -> bool:
-    """Whether the named labeller has a setting of that name. Raises NotFoundError for an unknown one."""
-    return key in inspect.signature(plugins().find("labellers", name).load()).parameters
-
-
 @torch.no_grad()
 def label(
     backbone: Backbone,
@@ -141,17 +112,17 @@ def label(
     for index, (one, reach) in enumerate(zip(singles, at, strict=True), start=1):
         found += look.sides(one.id, reach, one.meta.mode, _along(one))
         _tell(callback, index, len(singles) + controls)
-    by_chance: list[_Side] = []
+    random: list[_Side] = []
     for index in range(controls):
         one, reach = singles[index % len(singles)], at[index % len(singles)]
-        by_chance += look.sides(f"random {index}", reach, one.meta.mode, _random(one, backbone, seed, index))
+        random += look.sides(f"random {index}", reach, one.meta.mode, by_chance(one, backbone, seed, index))
         _tell(callback, len(singles) + index + 1, len(singles) + controls)
     threshold = labeller.least
     if threshold is None:  # the next number above the largest score by chance, so that from there on means above
-        threshold = math.nextafter(max(float(means.abs().max()) for _, _, means in by_chance), math.inf)
+        threshold = math.nextafter(max(float(means.abs().max()) for _, _, means in random), math.inf)
     return Labelling(
         tuple(_label(labeller, *side, threshold) for side in found),
-        tuple(_label(labeller, *side, threshold) for side in by_chance),
+        tuple(_label(labeller, *side, threshold) for side in random),
         threshold,
         labeller.least is None,
         f"{told}; sampled in {steps} steps; scores are {labeller.unit}, the mean over the pictures",
@@ -169,18 +140,6 @@ def record(name: str, direction: Direction, labelling: Labelling) -> Direction:
     new = [f"{side} {one.text} {one.score:.3g}" for side, one in sides.items() if one.named]
     whole = replace(direction, meta=direction.meta.model_copy(update={"labels": (*kept, *new)}), component=None)
     return registry.put_back(name, whole)
-
-
-class _Random(Head):
-    """A head whose delta_h has a fixed random direction in h, and at every state the length of another head's."""
-
-    def __init__(self, inner: Head, unit: Tensor) -> None:
-        super().__init__()
-        self.inner, self.unit = inner, unit
-
-    def forward(self, state: State) -> Tensor:
-        lengths: Tensor = self.inner(state).flatten(1).norm(dim=1)
-        return lengths.reshape(-1, 1, 1, 1) * self.unit.to(state.h)
 
 
 class _Look:
@@ -208,15 +167,6 @@ class _Look:
 
 def _along(one: Direction) -> Edited:
     return lambda signed: [(one, signed)]
-
-
-def _random(one: Direction, backbone: Backbone, seed: int, index: int) -> Edited:
-    """A direction as random as can be that is as long as `one`, and acts where it does."""
-    shape = one.meta.backbone.h_shape
-    generator = torch.Generator().manual_seed(seed * 1_000_003 + index)
-    unit = normalize(torch.randn(shape, generator=generator).flatten(), dim=0).reshape(shape)
-    along = Edit.along(one, 1.0, backbone)
-    return lambda signed: [replace(along, head=_Random(along.head, unit), strength=signed)]
 
 
 def _label(labeller: Labeller, direction: str, strength: float, means: Tensor, threshold: float) -> Label:

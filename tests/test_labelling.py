@@ -8,8 +8,8 @@ from torch import Tensor
 
 from hspace import Backbone, Direction
 from hspace.errors import HspaceError, NotFoundError, UsageError
-from hspace.labeller import Labeller
-from hspace.labelling import Label, Labelling, build_labeller, label, record
+from hspace.labeller import Labeller, build_labeller
+from hspace.labelling import Label, Labelling, label, record
 from hspace.meta import Scope, Strength
 from hspace.sampling import latents
 from hspace.testing import PlantedBackbone

@@ -61,11 +61,12 @@ def label(
 ) -> None:
     """Name each component of a direction, either sign, by what it does to pictures; "unnamed" where nothing fits."""
     from hspace import labelling
+    from hspace.labeller import takes
     from hspace.loading import load_direction
     from hspace.progress import progress
 
     chosen = chosen_labeller(prompts, attributes, by)
-    if encoder is not None and not labelling.takes(chosen, "encoder"):
+    if encoder is not None and not takes(chosen, "encoder"):
         raise UsageError(f"labeller {chosen!r} reads no encoder; leave away --encoder {encoder}")
     found = load_direction(direction)
     name, place = backbone or found.meta.backbone.id, pick_device(device)
@@ -95,7 +96,7 @@ def load_labeller(
     name: str, settings: list[str], backbone: str | Path | None, encoder: str | None, device: str
 ) -> "Labeller":
     """The labeller of that name with its key=value settings; its encoder is the backbone's where none is said."""
-    from hspace.labelling import build_labeller, takes
+    from hspace.labeller import build_labeller, takes
     from hspace.loading import backbone_encoder, default_backbone
     from hspace.settings import parse_settings
 

@@ -7,8 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hspace.labeller import Labeller
-from hspace.labelling import build_labeller
+from hspace.labeller import Labeller, build_labeller
 from hspace.plugins import plugins
 from hspace.testing.backbone import entry_module
 from hspace.testing.imports import heavy_imports
