@@ -11,7 +11,14 @@ nox.options.default_venv_backend = "uv"
 ROOT = Path(__file__).parent
 MEMBERS = [*sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml")), ROOT / "zoo"]
 SOURCES = ["hspace", "plugins", "zoo", "tests", "benchmarks", "noxfile.py"]
-COGGED = ["README.md", "docs/guide.md", "docs/backbones.md", "docs/claims.md", "docs/convert.md", "benchmarks/README.md"]
+COGGED = [
+    "README.md",
+    "docs/guide.md",
+    "docs/backbones.md",
+    "docs/claims.md",
+    "docs/convert.md",
+    "benchmarks/README.md",
+]
 DEFAULT = "not slow and not gpu and not weights and not thirdparty"
 PARALLEL = ["--numprocesses", "auto", "--maxprocesses", "4", "--dist", "worksteal"]  # a process with torch takes 1 GB
 TYPED = ["hspace", *(str(path) for member in MEMBERS for path in member.glob("hspace_*") if path.is_dir())]

@@ -1,6 +1,8 @@
 """The tables of the documents, from the results of the benchmarks; cog writes them."""
 
 import json
+import statistics
+from collections.abc import Iterable
 from typing import Any
 
 from recording import RESULTS
@@ -110,6 +112,36 @@ def claims() -> str:
         f"{found['steps']} steps. Intervals draw faces; each direction was trained once."
     )
     return "\n".join([note, "", *rows])
+
+
+def unsupervised() -> str:
+    """How many attributes each unsupervised finder's directions have, on each backbone."""
+    found = _read("unsupervised")
+    if not found:
+        return UNKNOWN
+    selective = f"of them selective (>= {found['selectivity']})"
+    rows = [_row("backbone", "finder", f"HIT@{found['k']}", selective, "random ones", "CPU s", "attributes")]
+    rows.append("|---|---|--:|--:|--:|--:|---|")
+    for one in found["rows"]:
+        counts = [_range(len(run[key]) for run in one["runs"]) for key in ("names", "selective", "random")]
+        seconds = statistics.median(run["cpu_s"] for run in one["runs"])
+        names = dict.fromkeys(name for run in one["runs"] for name in run["names"])
+        rows.append(_row(f"`{one['backbone']}`", one["method"], *counts, round(seconds, 1), ", ".join(names)))
+    note = (
+        f"{found['k']} directions each, both signs, at the largest strength of their sheets, on {found['pictures']} "
+        f"rendered faces of seed {found['faces_seed']} in {found['steps']} steps: an attribute counts where its mean "
+        f"change is the largest of all and at least {found['threshold']} SD, by the regressor. Discovered with seeds "
+        f"{', '.join(map(str, found['seeds']))}; of several seeds the smallest to the largest count, and the "
+        f"attributes of all. CPU seconds are of the discovery, with its calibration, without sheet and scores. As many "
+        f"random directions of the same lengths were edited beside them."
+    )
+    return "\n".join([*rows, "", note])
+
+
+def _range(counts: Iterable[int]) -> str:
+    some = list(counts)
+    low, high = min(some), max(some)
+    return f"{low}" if low == high else f"{low} to {high}"
 
 
 def _read(name: str) -> dict[str, Any]:

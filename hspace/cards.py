@@ -12,6 +12,7 @@ SINGULAR = {
     "encoders": "encoder",
     "importers": "importer",
     "sources": "source",
+    "labellers": "labeller",
     "metrics": "metric",
 }
 """The kinds of card, each the name of the hook that offers it without its prefix, and what one of them is called."""
@@ -21,9 +22,10 @@ SINGULAR = {
 class Card:
     """The name of an implementation, where its code is, and the facts a list can show without importing it.
 
-    `target` is "module:attribute". `needs` names what must be given before it can run: fields of a Task for a
-    finder, "folder" for a backbone family that has no weights of its own. `store` is the module that keeps a backbone's
-    weights where they do not come with the plugin: a `hspace.store.Store`. `plugin` is filled in on collection.
+    `target` is "module:attribute". `needs` names what must be given before it can run: fields of a Task for a finder,
+    settings for a labeller, "folder" for a backbone family that has no weights of its own. `store` is the module that
+    keeps a backbone's weights where they do not come with the plugin: a `hspace.store.Store`. `plugin` is filled in on
+    collection.
     """
 
     name: str

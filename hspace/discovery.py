@@ -25,11 +25,13 @@ from hspace.inverting import INVERTED, invert_once, inverted_before
 from hspace.labels import Labels, labels_for
 from hspace.loading import default_backbone, load_backbone, load_encoder
 from hspace.pictures import Pictures, pictures_of_files, pictures_of_source
+from hspace.plots import draw_spectra
 from hspace.plugins import plugins
 from hspace.processes import is_main
 from hspace.sampling import Callback, latents
 from hspace.schedule import generation
 from hspace.sheets import PREVIEW, SHEET_IMAGES, SHEET_STEPS, draw_sheet, sheet_latents
+from hspace.spectra import spectra
 
 UNSUPERVISED = "jacobian-svd"
 """The finder that needs nothing, used when none is named."""
@@ -41,8 +43,8 @@ TEXT_DRIVEN = "asyrp"
 class Discovery:
     """What `discover` found: the directions as stored, their folders, the sheet, and the seconds it took.
 
-    `inverted` counts the pictures that it worked on, `from_cache` those of them that were inverted before, and
-    `skipped` says of files why they were left out.
+    `spectrum` is the plot of sigma per component, where the finder measured it. `inverted` counts the pictures that it
+    worked on, `from_cache` those of them that were inverted before, and `skipped` says of files why they were left out.
     Of several processes the main one stores and draws; the others have found nothing, and their sheet is the folder.
     """
 
@@ -53,6 +55,7 @@ class Discovery:
     inverted: int = 0
     from_cache: int = 0
     skipped: Mapping[Path, str] = field(default_factory=dict)
+    spectrum: Path | None = None
 
 
 def discover(
@@ -87,7 +90,8 @@ def discover(
     they are as many as the finder's card asks for. `name` is what to call the find in place of the
     finder's own choice (with -1, -2, ... for more).
     The sheet has a row per direction and, for each of several pictures, a column per strength from the smallest to
-    the largest. `weights` and `offline` are as for `load_backbone`, where `backbone` is a name.
+    the largest; beside it is the spectrum of each basis whose finder measured sigma.
+    `weights` and `offline` are as for `load_backbone`, where `backbone` is a name.
     `progress(stage)` returns the callback of a stage. Raises NotFoundError for an unknown name,
     UsageError for a config the finder does not take or a need that is not met, RefusedError when no picture can be
     read, HspaceError when nothing was found.
@@ -121,10 +125,11 @@ def discover(
         save_picture(folder / PREVIEW, sheet)
     path = out / f"{directions[0].meta.id.replace('/', '.')}.png"
     save_picture(path, sheet)
+    spectrum = _spectrum(directions, path.with_suffix(".spectrum.png"))
     seconds = time.perf_counter() - started
     if pictures is None:
-        return Discovery(directions, folders, path, seconds)
-    return Discovery(directions, folders, path, seconds, len(pictures.images), from_cache, pictures.skipped)
+        return Discovery(directions, folders, path, seconds, spectrum=spectrum)
+    return Discovery(directions, folders, path, seconds, len(pictures.images), from_cache, pictures.skipped, spectrum)
 
 
 def estimate(
@@ -277,6 +282,15 @@ def x_0_of(backbone: Backbone, images: Tensor) -> Tensor:
 def image_size(backbone: Backbone) -> int:
     """The side, in pixels, of the backbone's square pictures."""
     return int(backbone.x0_to_image(torch.zeros_like(latents(backbone, 1, 0))).shape[-1])
+
+
+def _spectrum(directions: Sequence[Direction], path: Path) -> Path | None:
+    """The path of the plot of the directions' spectra, drawn; None where nobody measured any."""
+    measured = spectra(directions)
+    if not measured:
+        return None
+    draw_spectra(measured, path)
+    return path
 
 
 def _signed(direction: Direction, name: str | None) -> Direction:

@@ -67,11 +67,20 @@ def hspace_sources() -> list[Card]:
 
 
 @hookspec
+def hspace_labellers() -> list[Card]:
+    """Labellers: what says in words what an edit did. Target: `build(**config) -> Labeller`.
+
+    `needs` names the settings that must be given. `encoder` (a name) and `device` are filled in where it takes them.
+    """
+    raise AssertionError("a hook specification is not called")
+
+
+@hookspec
 def hspace_metrics() -> list[Card]:
     """Metrics. Target: `build(**config) -> Metric`; `needs` names what must be there before it can be built.
 
-    That is orig, recon, edit, attributes, prompts or encoder. `build` gets of prompts, encoder, strength, seed and device
-    those that it has parameters for; its other parameters are settings.
+    That is orig, recon, edit, attributes, prompts or encoder. `build` gets of prompts, encoder, strength, seed and
+    device those that it has parameters for; its other parameters are settings.
     """
     raise AssertionError("a hook specification is not called")
 

@@ -139,6 +139,13 @@ class Meta(_Part):
         """How many directions the weights hold; more than 1 for a basis, from which `#k` picks one."""
         return int(self.head.config.get("components", 1))
 
+    @property
+    def timesteps(self) -> tuple[float, ...]:
+        """The timesteps that the head has rows for, where its config names them."""
+        rows = self.head.config.get("timesteps")
+        named = isinstance(rows, list | tuple) and all(isinstance(t, int | float) for t in rows)
+        return tuple(rows) if rows and named else ()
+
 
 def read_meta(folder: Path) -> Meta:
     """The description in a direction's folder, without its weights.

@@ -90,3 +90,17 @@ def add(direction: "Direction") -> Entry:
         message = f"could not write to the registry {home()}: {reason}. Set HSPACE_HOME to another folder."
         raise HspaceError(message) from error
     return Entry(direction.meta.id, "user", folder)
+
+
+def put_back(name: str, direction: "Direction") -> "Direction":
+    """Stores a direction where `name` finds it: in that folder, or among the user's own; returns it as it was stored.
+
+    One of a zoo is thereby copied. Raises as `add` does.
+    """
+    from hspace.meta import META_FILE
+
+    folder = Path(split_id(name)[0])
+    if (folder / META_FILE).is_file():
+        return direction.save(folder)
+    add(direction)
+    return direction

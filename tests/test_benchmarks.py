@@ -8,7 +8,7 @@ import pytest
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 
-@pytest.mark.parametrize("name", ["asyrp_speed", "asyrp_heads", "half_precision"])
+@pytest.mark.parametrize("name", ["asyrp_speed", "asyrp_heads", "half_precision", "unsupervised"])
 def test_a_benchmark_writes_a_result_that_its_table_can_show(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

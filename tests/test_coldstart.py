@@ -13,7 +13,17 @@ COMMANDS = [
     ["plugins"],
     *(
         [f"list-{kind}"]
-        for kind in ("backbones", "heads", "finders", "encoders", "importers", "sources", "metrics", "directions")
+        for kind in (
+            "backbones",
+            "heads",
+            "finders",
+            "encoders",
+            "importers",
+            "sources",
+            "labellers",
+            "metrics",
+            "directions",
+        )
     ),
     ["list-backbones", "--json"],
     ["discover", "--help"],

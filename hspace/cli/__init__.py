@@ -10,6 +10,7 @@ from typing import TextIO
 import typer
 
 from hspace.cli import (
+    compare,
     discover,
     doctor,
     edit,
@@ -18,6 +19,7 @@ from hspace.cli import (
     imports,
     interference,
     interpolate,
+    label,
     listing,
     recipes,
     show,
@@ -33,8 +35,8 @@ HELP = "Find, see, store and apply semantic directions in the h-space of frozen 
 def app() -> typer.Typer:
     """The command line with the commands of core and of every plugin."""
     cli = typer.Typer(help=HELP, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=True)
-    making = (discover, edit, interpolate, interference, evaluate, generate, imports, recipes)
-    for group in (listing, show, *making, verify, doctor):
+    seen, made, kept = (listing, show), (edit, interpolate, interference, generate), (imports, recipes, verify, doctor)
+    for group in (*seen, discover, compare, label, evaluate, *made, *kept):
         group.register(cli)
     plugins().call("hspace_commands", app=cli)
     return cli

@@ -50,10 +50,13 @@ def finder_of(unsupervised: bool, finder: str | None, prompts: tuple[str, str] |
 
 
 def by_part(settings: list[str]) -> dict[str, list[str]]:
-    """The key=value pairs of --set by what they are for: "" the finder, "head" its head, "source" the pictures."""
-    parts: dict[str, list[str]] = {"": [], "head": [], "source": []}
+    """The key=value pairs of --set by what they are for: "" the finder, or what stands before the first dot.
+
+    That is "head" for its head, "source" for the pictures, "score" for what says what was found.
+    """
+    parts: dict[str, list[str]] = {"": [], "head": [], "source": [], "score": []}
     for pair in settings:
-        prefix = next((one for one in ("head", "source") if pair.startswith(f"{one}.")), "")
+        prefix = next((one for one in parts if one and pair.startswith(f"{one}.")), "")
         parts[prefix].append(pair.removeprefix(f"{prefix}."))
     return parts
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hspace.cli import asking
+from hspace.cli.label import print_labels
 from hspace.cli.output import (
     BackboneName,
     Bind,
@@ -20,6 +21,7 @@ from hspace.cli.output import (
     say,
     told_where_it_stopped,
 )
+from hspace.cli.scoring import Scored, Scorer
 
 if TYPE_CHECKING:
     from hspace.cost import Cost
@@ -62,9 +64,7 @@ def discover(
     mask: Annotated[Path | None, typer.Option(help="A picture, white where the map is looked at.")] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set", help="key=value for the finder, head.key=value for its head, source.key=value; repeatable."
-        ),
+        typer.Option("--set", help="key=value for the finder, or with head., source. or score. before it; repeatable."),
     ] = None,
     images: Annotated[list[Path] | None, typer.Option(help="A picture, or a folder of them; repeatable.")] = None,
     pictures: Annotated[
@@ -86,6 +86,9 @@ def discover(
     steps: Annotated[int | None, typer.Option(min=1, help="Sampling steps [default: 40].")] = None,
     seed: Annotated[int | None, typer.Option(help="The seed of all that is random [default: 0].")] = None,
     name: Annotated[str | None, typer.Option(help="What to call the find [default: the finder's choice].")] = None,
+    score: Annotated[
+        str | None, typer.Option(help="Say what each direction does, by a labeller of list-labellers: attributes, ...")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Where the sheet goes.")] = Path("hspace-out"),
     estimate: Annotated[
         bool, typer.Option("--estimate", help="Say what it would cost, in passes, seconds and memory, and end there.")
@@ -110,9 +113,10 @@ def discover(
     said = {"k": k, "at": at, "map": map_, "mask": mask}
     config |= {key: value for key, value in said.items() if value is not None}
     backbone = backbone or known.get("backbone") or default_backbone()
+    place = pick_device(device)
+    scorer = Scorer.of(score, parts["score"], backbone, encoder, place)
     if prompts is not None:
         encoder = encoder or known.get("encoder") or backbone_encoder(backbone)
-    place = pick_device(device)
     given = {"encoder": encoder, "samples": samples, "steps": steps, "seed": seed, "name": name, "prompts": prompts}
     asked: dict[str, Any] = {**known, **{key: value for key, value in given.items() if value is not None}}
     asked |= {
@@ -120,7 +124,7 @@ def discover(
         "source_config": asking.source_config_of(pictures, parts["source"]), "device": place, "weights": weights,
         "offline": offline, "labels": labels, "attribute": attribute,
     }  # fmt: skip
-    asked["backbone"] = load_bound(backbone, bind, place, weights, offline) if bind else backbone
+    asked["backbone"] = load_bound(backbone, bind, place, weights, offline) if bind or scorer else backbone
     if estimate:
         cost = discovery.estimate(**{key: value for key, value in asked.items() if key != "name"})
         if is_main():
@@ -129,10 +133,10 @@ def discover(
     with told_where_it_stopped(), ExitStack() as stack:
         found = discovery.discover(**asked, out=out, progress=lambda what: stack.enter_context(progress(what)))
     if is_main():
-        _answer(found, as_json)
+        _answer(found, as_json, scorer.score(asked["backbone"], found) if scorer else None)
 
 
-def _answer(found: "Discovery", as_json: bool) -> None:
+def _answer(found: "Discovery", as_json: bool, scored: "Scored | None") -> None:
     rows = [
         row
         for direction, folder in zip(found.directions, found.folders, strict=True)
@@ -143,6 +147,8 @@ def _answer(found: "Discovery", as_json: bool) -> None:
             {
                 "directions": rows,
                 "sheet": str(found.sheet),
+                **({"spectrum": str(found.spectrum)} if found.spectrum else {}),
+                **({"score": {**scored.answer(), "path": str(scored.path)}} if scored else {}),
                 "seconds": round(found.seconds, 2),
                 "pictures": {
                     "inverted": found.inverted,
@@ -154,9 +160,16 @@ def _answer(found: "Discovery", as_json: bool) -> None:
         return
     told = [name for name in MEASURED if any(name in row for row in rows)]
     print_table(("id", *told), ((row["id"], *(row.get(name) for name in told)) for row in rows))
+    if scored:
+        say("")
+        print_labels(scored.labelling)
     if found.inverted:
         say(f"\n{found.inverted} pictures, {found.from_cache} of them inverted before; {len(found.skipped)} left out")
     say(f"\nsheet: {found.sheet}   ({found.seconds:.1f} s)")
+    if found.spectrum:
+        say(f"spectrum: {found.spectrum}")
+    if scored:
+        say(f"scores: {scored.path}")
     if rows:
         say(f"next:  hspace edit FACE.png --direction '{rows[0]['id']}=2'")
 

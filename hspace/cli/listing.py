@@ -18,6 +18,7 @@ PROVIDERS = {
     "importers": "hspace-asyrp",
     "sources": "hspace-toyfaces",
     "metrics": "hspace-metrics and hspace-toyfaces",
+    "labellers": "hspace-clip and hspace-toyfaces",
 }
 """Which packages of ours offer what, for the one case that none is installed."""
 

@@ -8,9 +8,8 @@ The whole test file of a backbone plugin::
 
 import pytest
 
-pytest.register_assert_rewrite(
-    *(f"hspace.testing.{name}" for name in ("backbone", "encoder", "finder", "head", "metric"))
-)
+CONTRACTS = ("backbone", "encoder", "finder", "head", "labeller", "metric")
+pytest.register_assert_rewrite(*(f"hspace.testing.{name}" for name in CONTRACTS))
 
 from hspace.testing.backbone import BackboneContract  # noqa: E402
 from hspace.testing.encoder import EncoderContract  # noqa: E402
@@ -18,6 +17,7 @@ from hspace.testing.finder import FinderContract  # noqa: E402
 from hspace.testing.fixtures import ctrl_c_heard, hspace_home, write_plugin  # noqa: E402
 from hspace.testing.head import HeadContract  # noqa: E402
 from hspace.testing.imports import HEAVY, heavy_imports  # noqa: E402
+from hspace.testing.labeller import LabellerContract  # noqa: E402
 from hspace.testing.metric import MetricContract  # noqa: E402
 from hspace.testing.planted import PlantedBackbone  # noqa: E402
 
@@ -27,6 +27,7 @@ __all__ = [
     "EncoderContract",
     "FinderContract",
     "HeadContract",
+    "LabellerContract",
     "MetricContract",
     "PlantedBackbone",
     "ctrl_c_heard",

@@ -30,6 +30,15 @@ def test_what_it_found_is_in_the_registry_with_a_preview(cli: Cli, found: str) -
     assert cli("verify", found).code == 0
 
 
+def test_the_spectrum_lies_beside_the_sheet(cli: Cli, planted: str) -> None:
+    call = ("discover", "--unsupervised", "--backbone", planted, *QUICK)
+    answer = cli(*call, "--json").json
+    assert answer["spectrum"] == answer["sheet"].removesuffix(".png") + ".spectrum.png"
+    assert Path(answer["spectrum"]).is_file()
+    assert f"spectrum: {answer['spectrum']}" in cli(*call).out
+    assert "spectrum" not in cli("discover", "--unsupervised", "--backbone", planted, "-k", 1, "--json").json
+
+
 def test_a_find_can_be_named(cli: Cli, planted: str) -> None:
     answer = cli("discover", "--unsupervised", "--backbone", planted, *QUICK, "--name", "my-find", "--json").json
     assert [one["id"] for one in answer["directions"]] == [f"{planted}/my-find.jacobian-svd#{k}" for k in (0, 1)]

@@ -23,3 +23,16 @@ def hspace_encoders() -> list[hspace.Card]:
             facts={"source": "Radford et al., 2021 (arXiv:2103.00020)", "licence": "MIT", "weights": "download"},
         ),
     ]
+
+
+@hspace.hookimpl
+def hspace_labellers() -> list[hspace.Card]:
+    """Prompts, as any encoder reads them."""
+    return [
+        hspace.Card(
+            "prompts",
+            "hspace_clip.labeller:build",
+            "the prompt that an edit moves pictures towards, by an image encoder",
+            needs=("prompts",),
+        )
+    ]

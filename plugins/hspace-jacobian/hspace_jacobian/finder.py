@@ -31,6 +31,7 @@ MEASURED = {
     "sigma": "|d output| per |d input| of the map along the direction, at the latent and timestep it was found at",
     "residual": "|J'u - sigma v| / sigma",
     "angle_bound": "largest angle to the exact singular vector, radians",
+    "sigma_tail": "lower bound (Ritz value) on the singular values beyond the components",
     "outside": "length of the unit vector outside the leading directions of the rest of the picture",
 }
 
@@ -150,8 +151,10 @@ def _measurements(local: Local) -> tuple[Measurement, ...]:
     values["angle_bound"] = local.svd.angle_bound
     if local.outside is not None:
         values["outside"] = local.outside
+    k = len(local.svd.S)
+    columns = [(name, 0, column) for name, column in values.items()] + [("sigma_tail", k, local.svd.tail[:k])]
     return tuple(
         Measurement(name=name, value=float(value), n=1, protocol=MEASURED[name], component=component)
-        for name, column in values.items()
-        for component, value in enumerate(column)
+        for name, first, column in columns
+        for component, value in enumerate(column, start=first)
     )

@@ -36,6 +36,18 @@ def hspace_metrics() -> list[hspace.Card]:
 
 
 @hspace.hookimpl
+def hspace_labellers() -> list[hspace.Card]:
+    """The attributes of the faces."""
+    return [
+        hspace.Card(
+            "attributes",
+            "hspace_toyfaces.labeller:build",
+            "the attribute of a toy face that an edit moves most, by the regressor",
+        )
+    ]
+
+
+@hspace.hookimpl
 def hspace_commands(app: typer.Typer) -> None:
     """`hspace toyfaces ...`."""
     from hspace_toyfaces.commands import app as commands

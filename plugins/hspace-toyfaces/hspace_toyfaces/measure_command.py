@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hspace_toyfaces.measuring_directions import Measured
-    from hspace_toyfaces.naming import Dominant
 
 COLUMNS = {
     "strength": "strength",
@@ -32,7 +31,7 @@ NOTE = "effects and identity in SD; effect by renderer fit. A '!' marks a regres
 
 def measure(
     direction: Annotated[str, typer.Argument(metavar="DIRECTION", help="An id, with #k for one of a basis; a folder.")],
-    target: Annotated[str | None, typer.Option(help="The attribute it is meant to change, such as smile.")] = None,
+    target: Annotated[str, typer.Option(help="The attribute it is meant to change, such as smile.")],
     backbone: BackboneName = None,
     weights: Weights = None,
     offline: Offline = False,
@@ -44,20 +43,16 @@ def measure(
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Measure a direction on rendered faces whose attributes are known; without --target, name what it changes."""
+    """Measure what a direction does to a target on rendered faces; 'hspace label' says what it changes most."""
     from hspace.cli.output import pick_device, print_json
-    from hspace.errors import UsageError
     from hspace.loading import load_backbone, load_direction
     from hspace.progress import progress
     from hspace.sheets import parts
     from hspace_toyfaces.inverted_faces import inverted_faces
     from hspace_toyfaces.measuring_directions import measure_direction
-    from hspace_toyfaces.naming import dominant_attributes
     from hspace_toyfaces.regressor import load_regressor
 
     asked = parse_strengths(strengths) if strengths else None
-    if record and target is None:
-        raise UsageError("--record writes what was measured on a --target; name one")
     found = load_direction(direction)
     every = [found] if found.component is not None else parts([found])
     name = backbone or found.meta.backbone.id
@@ -66,26 +61,17 @@ def measure(
     with progress("inverting", quiet=as_json) as callback:
         faces = inverted_faces(model, n, seed, steps, callback)
     measured: list[Measured] = []
-    named: list[Dominant] = []
     with progress("measuring", quiet=as_json) as callback:
         for done, one in enumerate(every, start=1):
-            if target is None:
-                at = max(map(abs, asked)) if asked else None
-                named += dominant_attributes(model, one, strength=at, faces=faces, regressor=regressor)
-            else:
-                at_each = asked or one.meta.strength.sides()
-                measured.append(
-                    measure_direction(model, one, target, strengths=at_each, faces=faces, regressor=regressor)
-                )
+            at_each = asked or one.meta.strength.sides()
+            measured.append(measure_direction(model, one, target, strengths=at_each, faces=faces, regressor=regressor))
             callback(done, len(every))
     if record:
         from hspace_toyfaces.recorded import record as written
 
         written(direction, found, measured)
     if as_json:
-        print_json({"measured": [_plain(each) for each in measured], "dominant": [_named(each) for each in named]})
-    elif target is None:
-        print_names(named)
+        print_json({"measured": [_plain(each) for each in measured]})
     else:
         print_measures(measured)
 
@@ -122,24 +108,8 @@ def print_measures(measured: Sequence[Measured]) -> None:
     say(f"{measured[0].protocol}; {NOTE}")
 
 
-def print_names(named: Sequence[Dominant]) -> None:
-    """Prints one table: what each direction, at each sign, changes most."""
-    from hspace.cli.output import print_table, say
-
-    columns = ("direction", "strength", "name", "most changed", "mean D", "selectivity")
-    print_table(
-        columns,
-        [(one.direction, one.strength, one.name, one.attribute, one.change, one.selectivity) for one in named],
-    )
-    say(f"{named[0].protocol}; D in SD by the regressor; below 0.5 SD a direction is unnamed")
-
-
 def _plain(one: Measured) -> dict[str, Any]:
     answer = asdict(one)
     for row, plain in zip(one.rows, answer["rows"], strict=True):
         plain["disputed"] = row.disputed
     return answer
-
-
-def _named(one: Dominant) -> dict[str, Any]:
-    return {**asdict(one), "name": one.name}

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
-from pathlib import Path
 
 from hspace import Direction, registry
-from hspace.meta import META_FILE, Measurement
+from hspace.meta import Measurement
 
 from .measuring_directions import Measured, Measures
 
@@ -36,8 +35,4 @@ def record(name: str, direction: Direction, measured: Sequence[Measured]) -> Dir
     names = {(one.name, one.component) for one in new}
     kept = [one for one in direction.meta.metrics if (one.name, one.component) not in names]
     whole = replace(direction, meta=direction.meta.model_copy(update={"metrics": (*kept, *new)}), component=None)
-    folder = Path(registry.split_id(name)[0])
-    if (folder / META_FILE).is_file():
-        return whole.save(folder)
-    registry.add(whole)
-    return whole
+    return registry.put_back(name, whole)

@@ -17,7 +17,6 @@ from hspace_toyfaces.attributes import NAMES
 from hspace_toyfaces.inverted_faces import Inverted, inverted_faces
 from hspace_toyfaces.measure_command import measure, parse_strengths
 from hspace_toyfaces.measuring_directions import Measured, Measures, measure_direction
-from hspace_toyfaces.naming import Dominant, dominant, dominant_attributes
 from hspace_toyfaces.recorded import record
 from hspace_toyfaces.regressor import Regressor
 
@@ -95,13 +94,6 @@ def test_a_direction_of_nothing_has_no_effect_at_any_strength(backbone: PlantedB
     assert (measured.negative, measured.positive) == (None, None)
 
 
-def test_the_two_signs_of_a_linear_edit_are_opposite(backbone: PlantedBackbone, faces: Inverted) -> None:
-    low, high = dominant_attributes(backbone, direction(backbone, 0.01), faces=faces, regressor=Brightness())
-    assert (low.strength, high.strength) == (-2, 2)
-    assert low.change == pytest.approx(-high.change, rel=0.1)
-    assert high.change != 0
-
-
 def test_an_unknown_target_is_not_found(backbone: PlantedBackbone, faces: Inverted) -> None:
     with pytest.raises(NotFoundError, match="no attribute is called 'smiles'; did you mean 'smile'"):
         measure_direction(backbone, direction(backbone, 0.0), "smiles", strengths=[1], faces=faces)
@@ -111,21 +103,6 @@ def test_an_unknown_target_is_not_found(backbone: PlantedBackbone, faces: Invert
 def test_a_strength_of_0_or_none_is_refused(backbone: PlantedBackbone, faces: Inverted, strengths: list[float]) -> None:
     with pytest.raises(UsageError, match="strengths must be one or more numbers other than 0"):
         measure_direction(backbone, direction(backbone, 0.0), "skin", strengths=strengths, faces=faces)
-
-
-def test_the_attribute_that_moves_alone_dominates(faces: Inverted) -> None:
-    brighter = dominant("toy", 1.0, faces.recon.clamp(-1, 0.5) * 0.5 + 0.5, faces, Brightness())
-    assert (brighter.attribute, brighter.selectivity, brighter.name) == ("skin", 1.0, "+skin")
-
-
-def test_no_change_has_no_name_and_no_selectivity(faces: Inverted) -> None:
-    nothing = dominant("toy", 1.0, faces.recon, faces, Brightness())
-    assert (nothing.name, nothing.selectivity) == ("unnamed", None)
-
-
-@pytest.mark.parametrize(("change", "name"), [(0.5, "+hair"), (-0.6, "-hair"), (0.49, "unnamed")])
-def test_a_direction_is_named_from_half_an_sd(change: float, name: str) -> None:
-    assert Dominant("toy", 1.0, N, "", "hair", change, 0.5).name == name
 
 
 @pytest.mark.parametrize(
@@ -166,16 +143,9 @@ class TestCommand:
     def test_a_target_gives_a_row_per_strength(self, tmp_path: Path) -> None:
         answer = json.loads(self.run(tmp_path, "--target", "skin", "--strengths", "-1,1", "--json"))
         assert [one["strength"] for one in answer["measured"][0]["rows"]] == [-1, 1]
-        assert answer["dominant"] == []
 
-    def test_without_a_target_either_sign_is_named(self, tmp_path: Path) -> None:
-        answer = json.loads(self.run(tmp_path, "--json"))
-        assert [one["strength"] for one in answer["dominant"]] == [-2, 2]
-        assert {one["attribute"] for one in answer["dominant"]} == {"skin"}
-
-    def test_the_tables_say_how_it_was_measured(self, tmp_path: Path) -> None:
-        for options in ([], ["--target", "skin"]):
-            assert "2 rendered 16 px faces of seed 1, 4 DDIM steps" in self.run(tmp_path, *options)
+    def test_the_table_says_how_it_was_measured(self, tmp_path: Path) -> None:
+        assert "2 rendered 16 px faces of seed 1, 4 DDIM steps" in self.run(tmp_path, "--target", "skin")
 
 
 def test_what_was_measured_is_written_into_the_direction(backbone: PlantedBackbone, tmp_path: Path) -> None:
