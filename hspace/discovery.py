@@ -80,13 +80,12 @@ def discover(
     are `source_config`), or else on that many latents of the seed. Pictures are inverted once and kept, as
     `invert_once` says, and those that cannot be read are left out with a warning. `config` goes to the finder, and so
     do the prompts (source, target) and the encoder that reads them. Without `samples` they are as many as the finder's
-    card asks for. `name` is what to call the find in place of the
-    finder's own choice (with -1, -2, ... for more).
+    card asks for. `name` is what to call the find in place of the finder's own choice (with -1, -2, ... for more).
     The sheet has a row per direction and, for each of several pictures, a column per strength from the smallest to
-    the largest. `weights` and `offline` are as for `load_backbone`, where `backbone` is a name.
-    `progress(stage)` returns the callback of a stage. Raises NotFoundError for an unknown name,
-    UsageError for a config the finder does not take or a need that is not met, RefusedError when no picture can be
-    read, HspaceError when nothing was found.
+    the largest; beside it `out` gets the description of each direction. `weights` and `offline` are as for
+    `load_backbone`, where `backbone` is a name. `progress(stage)` returns the callback of a stage.
+    Raises NotFoundError for an unknown name, UsageError for a config the finder does not take or a need that is not
+    met, RefusedError when no picture can be read, HspaceError when nothing was found.
     """
     started = time.perf_counter()
     stage = progress or _quiet
@@ -114,6 +113,9 @@ def discover(
     sheet = draw_sheet(backbone, directions, sheet_latents(task, backbone), stage("drawing"))
     for folder in folders:
         save_picture(folder / PREVIEW, sheet)
+    for direction in directions:
+        described = out / f"{direction.meta.id.replace('/', '.')}.json"
+        storage.write_bytes(described, (direction.meta.model_dump_json(indent=2) + "\n").encode())
     path = out / f"{directions[0].meta.id.replace('/', '.')}.png"
     save_picture(path, sheet)
     seconds = time.perf_counter() - started

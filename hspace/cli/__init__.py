@@ -19,6 +19,7 @@ from hspace.cli import (
     interpolate,
     listing,
     recipes,
+    report,
     show,
     verify,
 )
@@ -32,7 +33,20 @@ HELP = "Find, see, store and apply semantic directions in the h-space of frozen 
 def app() -> typer.Typer:
     """The command line with the commands of core and of every plugin."""
     cli = typer.Typer(help=HELP, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=True)
-    for group in (listing, show, discover, edit, interpolate, interference, generate, imports, recipes, verify, doctor):
+    for group in (
+        listing,
+        show,
+        discover,
+        edit,
+        interpolate,
+        interference,
+        generate,
+        imports,
+        recipes,
+        report,
+        verify,
+        doctor,
+    ):
         group.register(cli)
     plugins().call("hspace_commands", app=cli)
     return cli
