@@ -58,6 +58,10 @@ class Strength(_Part):
     min: float
     max: float
 
+    def sides(self) -> list[float]:
+        """The ends of the range and half of each, in rising order, without 0."""
+        return sorted({end * share for end in (self.min, self.max) for share in (0.5, 1.0)} - {0.0})
+
 
 class Scope(_Part):
     """Where a direction holds: everywhere, or around one x_T (drawn from a seed, or inverted from a picture)."""

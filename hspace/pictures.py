@@ -20,6 +20,9 @@ from hspace.plugins import plugins
 from hspace.settings import require_known
 from hspace.storage import sha256, tensor_sha256
 
+HELD_OUT = 2**34
+"""Seeds of pictures to measure on count from here, away from those anything is trained on or chosen by."""
+
 
 @dataclass(frozen=True)
 class Pictures:
@@ -56,17 +59,34 @@ def pictures_of_source(
     """
     if n < 1:
         raise UsageError(f"{n} pictures of {name!r} were asked for; ask for at least 1 with samples")
+    source, settings = source_of(name, size, seed, config)
+    images = fitted(images_of(source, name, n), size)
+    told = ", ".join(f"{key} {value}" for key, value in settings.items())
+    named = tuple(tensor_sha256(image) for image in images)
+    return Pictures(images, named, f"{n} pictures of {name}" + (f" ({told})" if told else ""), {})
+
+
+def source_of(name: str, size: int, seed: int, config: Mapping[str, Any] | None) -> tuple[Any, dict[str, Any]]:
+    """A source by its name, and the settings it was built with; raises as `pictures_of_source` does."""
     card = plugins().find("sources", name)
     build = card.load()
     require_known(list(config or {}), "sources", name, build)
     takes = inspect.signature(build).parameters
     offered = {key: value for key, value in (("size", size), ("seed", seed)) if key in takes}
     settings = {**offered, **(config or {})}
-    images: Tensor = run(card, **settings).images(n)
+    return run(card, **settings), settings
+
+
+def images_of(source: Any, name: str, n: int) -> Tensor:
+    """The first n images of a source. Raises HspaceError where it has fewer."""
+    images: Tensor = source.images(n)
     if len(images) < n:
         raise HspaceError(f"source {name!r} has {len(images)} pictures; {n} were asked for")
-    if tuple(images.shape[-2:]) != (size, size):
-        images = interpolate(images, (size, size), mode="bicubic", antialias=True).clamp(-1, 1)
-    told = ", ".join(f"{key} {value}" for key, value in settings.items())
-    named = tuple(tensor_sha256(image) for image in images)
-    return Pictures(images, named, f"{n} pictures of {name}" + (f" ({told})" if told else ""), {})
+    return images
+
+
+def fitted(images: Tensor, size: int) -> Tensor:
+    """Images (B, 3, H, W) at (size, size), by antialiased bicubic interpolation where they are of another size."""
+    if tuple(images.shape[-2:]) == (size, size):
+        return images
+    return interpolate(images, (size, size), mode="bicubic", antialias=True).clamp(-1, 1)

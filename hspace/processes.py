@@ -10,7 +10,22 @@ def count() -> int:
 
 def is_main() -> bool:
     """Whether this is the process that writes and prints: the first of them, or the only one."""
-    return count() == 1 or os.environ.get("RANK", "0") == "0"
+    return rank() == 0
+
+
+def rank() -> int:
+    """Which of the processes this is, from 0."""
+    return int(os.environ.get("RANK", "0")) if count() > 1 else 0
+
+
+def wait_for_all() -> None:
+    """Returns when all processes have come here."""
+    if count() > 1:
+        from torch import distributed
+
+        if not distributed.is_initialized():
+            distributed.init_process_group("gloo")
+        distributed.barrier()
 
 
 def own_device(device: str) -> str:

@@ -8,8 +8,11 @@ from hspace.cards import SINGULAR
 from hspace.errors import UsageError
 from hspace.plugins import plugins
 
-GIVEN = ("h_shape", "temb_dim")
-"""What hspace itself passes to a head's `build`; the rest of its parameters are settings."""
+GIVEN: Mapping[str, tuple[str, ...]] = {
+    "heads": ("h_shape", "temb_dim"),
+    "metrics": ("prompts", "encoder", "strength", "seed", "device"),
+}
+"""What hspace itself passes to the `build` of a kind of card; the rest of its parameters are settings."""
 
 
 def parse_settings(pairs: Sequence[str], kind: str, name: str) -> dict[str, Any]:
@@ -60,7 +63,7 @@ def require_known(keys: Sequence[str], kind: str, name: str, build: Callable[...
     parameters = inspect.signature(build).parameters
     if any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values()):
         return
-    known = [key for key in parameters if key not in GIVEN]
+    known = [key for key in parameters if key not in GIVEN.get(kind, ())]
     for key in keys:
         if key not in known:
             takes = ", ".join(known) or "none"

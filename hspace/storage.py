@@ -83,11 +83,11 @@ def sha256(path: Path) -> str:
         raise NotFoundError(f"there is no file {path}") from error
 
 
-def read_tensors(path: Path, digest: str | None = None) -> dict[str, "Tensor"]:
+def read_tensors(path: Path, digest: str | None = None, *, finite: bool = True) -> dict[str, "Tensor"]:
     """The tensors of a safetensors file, on the CPU.
 
     Raises NotFoundError when it is not there, RefusedError when its sha256 is not `digest`, or when it is damaged,
-    names a tensor twice, or holds a value that is not finite.
+    names a tensor twice, or, unless `finite` is false, holds a value that is not finite.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load
@@ -104,7 +104,8 @@ def read_tensors(path: Path, digest: str | None = None) -> dict[str, "Tensor"]:
         tensors: dict[str, Tensor] = load(data)
     except (SafetensorError, ValueError, KeyError, AttributeError, RecursionError) as error:
         raise RefusedError(f"{path} is not a sound safetensors file: {error}") from error
-    check_finite(path, tensors)
+    if finite:
+        check_finite(path, tensors)
     return tensors
 
 
