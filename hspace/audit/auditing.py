@@ -26,6 +26,7 @@ from hspace.loading import load_backbone, load_direction
 from hspace.originals import Files, OfSource, Originals
 from hspace.plugins import plugins
 from hspace.sampling import Callback
+from hspace.streams import Edits
 
 BEFORE, EDIT = "before", "edit"
 """What a number is of: the reconstruction against the original, which no edit has touched, or the edit against it."""
@@ -47,16 +48,16 @@ class Audit:
     """For whom a direction does something else.
 
     `groups` has the pictures of each group by name, as many of each; `lines` what they differ in; `evaluation` all that
-    was measured, and `originals` the pictures it was measured on, `numbers` their places there by group.
+    was measured, `numbers` the places of the groups' pictures there, and `stream` makes any of them again.
     """
 
     direction: Direction
     strength: float
     groups: Mapping[str, tuple[str, ...]]
+    numbers: Mapping[str, tuple[int, ...]]
     lines: tuple[Line, ...]
     evaluation: Evaluation
-    originals: Originals
-    numbers: Mapping[str, tuple[int, ...]]
+    stream: Edits
 
 
 def audit(
@@ -117,7 +118,8 @@ def audit(
         callback=callback,
     )  # fmt: skip
     groups = {one: tuple(originals.names[number] for number in some) for one, some in numbers.items()}
-    return Audit(found, at, groups, lines_of(evaluation, numbers, seed), evaluation, originals, numbers)
+    stream = Edits(model, originals, [(found, at)], prompts, steps=steps, seed=seed)
+    return Audit(found, at, groups, numbers, lines_of(evaluation, numbers, seed), evaluation, stream)
 
 
 def labelled(group: str, images: Sequence[Path], samples: int, seed: int) -> dict[str, list[Path]]:
@@ -138,7 +140,9 @@ def source_knowing(attribute: str) -> str:
             if attribute in names:
                 return card.name
             known |= names
-    raise not_found("attribute", attribute, known, "Give the groups of your own pictures as a file, --group labels.csv.")
+    raise not_found(
+        "attribute", attribute, known, "Give the groups of your own pictures as a file, --group labels.csv."
+    )
 
 
 def split(originals: Originals, source: str, attribute: str, n: int) -> dict[str, tuple[int, ...]]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from PIL import Image
 
 from hspace.audit.auditing import EDIT, Audit
 from hspace.errors import not_found
 from hspace.images import contact_sheet, to_picture
-from hspace.streams import Edits
 
 USUAL = "flips"
 """The metric that says what is worst where nobody does and it was measured."""
@@ -44,22 +43,15 @@ def worst_cases(audit: Audit, metric: str, lowest: bool = False, k: int = 4) -> 
     }
 
 
-def worst_sheet(audit: Audit, model: Edits, cases: dict[str, list[tuple[int, float]]], title: str) -> Image.Image:
-    """A row per group, and in it each case as it is, reconstructed, and edited, its value left to the title's table."""
-    rows = [[_case(model, number) for number, _ in some] for some in cases.values()]
+def worst_sheet(audit: Audit, cases: Mapping[str, Sequence[tuple[int, float]]], title: str) -> Image.Image:
+    """A row per group, and in it each case as it is, reconstructed, and edited; the values are in the row's label."""
+    rows = [[_case(audit, number) for number, _ in some] for some in cases.values()]
     labels = [f"{group}: {_values(some)}" for group, some in cases.items()]
     return contact_sheet(rows, labels, ["original", "recon", "edit"], title)
 
 
-def stream_of(audit: Audit, steps: int, seed: int) -> Edits:
-    """The stream that makes the audit's pictures again, each the same as it was measured."""
-    originals = audit.originals
-    backbone = getattr(originals, "backbone")  # noqa: B009 - those of files and of sources have one
-    return Edits(backbone, originals, [(audit.direction, audit.strength)], None, steps=steps, seed=seed)
-
-
-def _case(model: Edits, number: int) -> list[Image.Image]:
-    (batch,) = model.at(number, number + 1)
+def _case(audit: Audit, number: int) -> list[Image.Image]:
+    (batch,) = audit.stream.at(number, number + 1)
     return [to_picture(one[0]) for one in (batch.orig, batch.recon, batch.edit) if one is not None]
 
 

@@ -10,6 +10,8 @@ from typing import TextIO
 import typer
 
 from hspace.cli import (
+    audit,
+    benchmark,
     discover,
     doctor,
     edit,
@@ -33,7 +35,7 @@ HELP = "Find, see, store and apply semantic directions in the h-space of frozen 
 def app() -> typer.Typer:
     """The command line with the commands of core and of every plugin."""
     cli = typer.Typer(help=HELP, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=True)
-    for group in (
+    groups = (
         listing,
         show,
         discover,
@@ -41,12 +43,13 @@ def app() -> typer.Typer:
         interpolate,
         interference,
         generate,
+        audit,
+        benchmark,
+        report,
         imports,
         recipes,
-        report,
-        verify,
-        doctor,
-    ):
+    )
+    for group in (*groups, verify, doctor):
         group.register(cli)
     plugins().call("hspace_commands", app=cli)
     return cli
