@@ -113,8 +113,8 @@ def test_pictures_without_a_number_are_left_out_and_a_group_without_any_has_no_g
 def test_the_interval_of_a_mean_holds_the_truth_about_as_often_as_it_says() -> None:
     held = 0
     for seed in range(100):
-        values = torch.randn(40, generator=torch.Generator().manual_seed(seed))
-        mean = compare({"m": values}, ["a"] * 40, seed)[0].means["a"]
+        values = torch.randn(80, generator=torch.Generator().manual_seed(seed))
+        mean = compare({"m": values}, ["a"] * 40 + ["b"] * 40, seed)[0].means["a"]
         held += mean.low <= 0 <= mean.high
     assert 88 <= held <= 99
 

@@ -65,8 +65,8 @@ def notes(found: Mapping[str, Any]) -> list[str]:
     seeds = ", ".join(map(str, recipe["seeds"]))
     told = [
         f"Each number is the mean over {len(recipe['seeds'])} sets of {recipe['n']} pictures of {recipe['source']}, of "
-        f"seeds {seeds}, and the spread the standard deviation between the sets. Directions were found on latents of seed "
-        f"{recipe['find_seed']}; the strength is that at which {recipe['tune']} other pictures (seed "
+        f"seeds {seeds}, and the spread the standard deviation between the sets. Directions were found on latents of "
+        f"seed {recipe['find_seed']}; the strength is that at which {recipe['tune']} other pictures (seed "
         f"{recipe['tune_seed']}) reach {recipe['columns'][0]['title']} {recipe['reach']:g}, or the end of the "
         f"direction's range. Of each target, those that reach {REACHED:.0%} of it stand first, by "
         f"{recipe['columns'][1]['title']}. CPU seconds are those of finding, with nothing in the cache; kB are the "

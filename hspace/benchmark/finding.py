@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hspace.backbone import Backbone
 from hspace.benchmark.entries import Entry
@@ -82,7 +83,7 @@ def _settings(recipe: BenchmarkRecipe, entry: Entry, target: Target) -> dict[str
     }
 
 
-def _read(path: Path) -> dict[str, object] | dict[str, list[str]]:
+def _read(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -37,9 +37,10 @@ class Column(_Part):
 class BenchmarkRecipe(_Part):
     """A benchmark of all that finds directions.
 
-    They are found on `samples` latents of seed `find_seed`, in `steps`, with `settings` by finder. The strength at which each is compared is that at which it reaches `reach` of the effect (the first column), or the
-    end of its range, on `tune` pictures of seed `tune_seed`; then it is measured on `n` pictures of each of `seeds`,
-    which are other ones. The second column ranks them: the smaller, the better.
+    They are found on `samples` latents of seed `find_seed`, in `steps`, with `settings` by finder. The strength at
+    which each is compared is that at which it reaches `reach` of the effect (the first column), or the end of its
+    range, on `tune` pictures of seed `tune_seed`; then it is measured on `n` pictures of each of `seeds`, which are
+    other ones. The second column ranks them: the smaller, the better.
     """
 
     kind: Literal["benchmark"]

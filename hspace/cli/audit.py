@@ -96,7 +96,7 @@ def by_metric(settings: list[str], source: str | None) -> tuple[dict[str, Any], 
     from hspace.errors import UsageError
     from hspace.settings import parse_settings
 
-    of_source, of_metrics = [], dict[str, list[str]]()
+    of_source, of_metrics = list[str](), dict[str, list[str]]()
     for pair in settings:
         part, dot, setting = pair.partition(".")
         if not dot or "=" in part:

@@ -45,7 +45,8 @@ def curves(lines: Sequence[Mapping[str, Any]]) -> list[Curve]:
         return []
     drawn = []
     for name, values in columns.items():
-        pairs = [(float(x), float(y)) for x, y in zip(columns[along], values, strict=True) if _finite(y)]
+        both: list[tuple[Any, Any]] = list(zip(columns[along], values, strict=True))
+        pairs = [(float(x), float(y)) for x, y in both if _finite(y)]
         if name != along and len(pairs) > 1:
             x, y = zip(*pairs, strict=True)
             drawn.append(Curve(name, along, x, y))
