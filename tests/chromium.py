@@ -25,7 +25,7 @@ class Page:
     """One tab. `events` are what it told so far, such as the requests of the page."""
 
     def __init__(self, read: int, write: int) -> None:
-        self._read, self._write = os.fdopen(read, "rb", buffering=0), os.fdopen(write, "wb", buffering=0)
+        self._read, self._write = read, write
         self._buffer, self._number = b"", 0
         self.events: list[dict[str, Any]] = []
         self._session = ""
@@ -40,7 +40,7 @@ class Page:
         message: dict[str, Any] = {"id": self._number, "method": method, "params": params}
         if self._session:
             message["sessionId"] = self._session
-        self._write.write(json.dumps(message).encode() + b"\0")
+        os.write(self._write, json.dumps(message).encode() + b"\0")
         while (answer := self._next()).get("id") != self._number:
             self.events.append(answer)
         assert "error" not in answer, answer
@@ -75,7 +75,7 @@ class Page:
 
     def _next(self) -> dict[str, Any]:
         while b"\0" not in self._buffer:
-            chunk = self._read.read(1 << 16)
+            chunk = os.read(self._read, 1 << 16)
             assert chunk, "Chromium ended"
             self._buffer += chunk
         message, _, self._buffer = self._buffer.partition(b"\0")
@@ -100,3 +100,5 @@ def page(program: str, profile: Path) -> Iterator[Page]:
     finally:
         browser.terminate()
         browser.wait(timeout=20)
+        os.close(from_browser[0])
+        os.close(to_browser[1])
