@@ -57,10 +57,11 @@ def summarise(
 ) -> Result:
     """The result of a statistic of rows (n,) or (n, ...), one for each of the pictures `index` (n,).
 
-    Rows with nan are of pictures that could not be measured, and are left out; `missing` says why there are such. Where
-    rows are numbers, each picture keeps its own, and there is a spread. A statistic that is not finite is no value.
+    Rows of nothing but nan are of pictures that could not be measured, and are left out; `missing` says why there are
+    such. Where rows are numbers, each picture keeps its own, and there is a spread. A statistic that is not finite is
+    no value.
     """
-    there = ~rows.isnan().flatten(1).any(dim=1) if rows.ndim > 1 else ~rows.isnan()
+    there = ~rows.isnan().reshape(len(rows), -1).all(dim=1)
     rows, index = rows[there].double(), index[there]
     values: Mapping[int, float] = {}
     if rows.ndim == 1:

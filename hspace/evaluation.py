@@ -20,7 +20,7 @@ from hspace.errors import NotFoundError, UsageError
 from hspace.evaluated import Evaluation, Row
 from hspace.images import find_images
 from hspace.loading import backbone_encoder, load_backbone, load_direction
-from hspace.measuring import built, chosen
+from hspace.measuring import built, chosen, settings_of
 from hspace.metric import Batch, Result
 from hspace.originals import Drawn, Files, OfSource, Originals
 from hspace.plugins import plugins
@@ -80,8 +80,7 @@ def evaluate(
     found = parts([one if isinstance(one, Direction) else load_direction(one) for one in directions])
     files = find_images(images)
     name = backbone or found[0].meta.backbone.id
-    if encoder is None and not isinstance(name, Backbone):
-        encoder = _suited(name)
+    encoder = _suited(name) if encoder is None else encoder
     model = name if isinstance(name, Backbone) else load_backbone(name, device=device, weights=weights, offline=offline)
     size = image_size(model)
     originals: Originals
@@ -96,7 +95,7 @@ def evaluate(
         raise UsageError("a direction or a strength was given twice; name each once")
     stream = Edits(model, originals, weighed, prompts, steps=steps, seed=seed)
     suited = plugins().find("sources", source).facts.get("metrics", {}) if source is not None else {}
-    settings = {card.name: {**suited.get(card.name, {}), **(config or {}).get(card.name, {})} for card in cards}
+    settings = {card.name: settings_of(card, suited, config or {}) for card in cards}
     given = {"encoder": encoder, "seed": seed, "device": str(device)}
     return _evaluated(stream, cards, settings, given, metrics is not None, batch, out, watch, callback)
 
@@ -170,9 +169,10 @@ def _evaluated(
     return Evaluation(settings, stream.names, tuple(rows), absent)
 
 
-def _suited(backbone: str | Path) -> str | None:
+def _suited(backbone: Backbone | str | Path) -> str | None:
+    name = backbone.card.name if isinstance(backbone, Backbone) and backbone.card else backbone
     try:
-        return backbone_encoder(backbone)
+        return backbone_encoder(name) if isinstance(name, str | Path) else None
     except NotFoundError:
         return None
 

@@ -27,10 +27,10 @@ MIN_SIDE = 16
 
 
 def open_image(path: Path) -> Image.Image:
-    """The picture in a file: upright, RGB, transparency laid over white.
+    """The picture in a file: upright, RGB, 8 bits a channel, transparency laid over white.
 
     Raises NotFoundError when there is no file; RefusedError when it is no picture of a known format, is
-    truncated, or is too large or too small.
+    truncated, is too large or too small, or has pixels of neither 8 nor 16 bits.
     """
     try:
         with open(path, "rb") as file, warnings.catch_warnings():
@@ -38,7 +38,7 @@ def open_image(path: Path) -> Image.Image:
             image: Image.Image = Image.open(file, formats=FORMATS)
             _check_size(path, *image.size)
             image.load()
-        image = ImageOps.exif_transpose(image)
+        image = ImageOps.exif_transpose(_of_bytes(path, image))
         if image.has_transparency_data:
             white = Image.new("RGBA", image.size, "white")
             return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
@@ -51,6 +51,17 @@ def open_image(path: Path) -> Image.Image:
         raise RefusedError(f"{path} is not a picture; {', '.join(FORMATS)} are read") from error
     except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for truncated or damaged files
         raise RefusedError(f"{path} is damaged or truncated and cannot be decoded: {error}") from error
+
+
+def _of_bytes(path: Path, image: Image.Image) -> Image.Image:
+    """The picture with 8 bits a channel: 16 bits of grey are rounded to them, which Pillow would cut off at 255."""
+    if image.mode.startswith("I;16"):
+        import numpy as np
+
+        return Image.fromarray((np.asarray(image) / 257).round().astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise RefusedError(f"{path} has pixels whose range is not known (mode {image.mode}); save it in 8 or 16 bits")
+    return image
 
 
 def _check_size(path: Path, width: int, height: int) -> None:

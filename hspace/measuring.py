@@ -79,6 +79,15 @@ def built(
     return metrics, absent
 
 
+def settings_of(
+    card: Card, suited: Mapping[str, Mapping[str, Any]], config: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """The settings of a metric: those given, and those that suit the pictures, as far as the metric takes them."""
+    takes = inspect.signature(card.load()).parameters
+    offered = {key: value for key, value in suited.get(card.name, {}).items() if key in takes}
+    return {**offered, **config.get(card.name, {})}
+
+
 def require_needs(card: Card, there: frozenset[str] | set[str]) -> None:
     """Raises UsageError, with the way out, where something that a metric needs is not there."""
     missing = [need for need in card.needs if need not in there]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor
@@ -27,12 +27,10 @@ class Batch:
     edit: Tensor | None = None
     attributes: Mapping[str, Tensor] | None = None
 
-    def pairs(self) -> Iterator[tuple[str, Tensor, Tensor]]:
-        """("orig-edit", orig, edit) and so on, for those of PAIRS of which both are there."""
-        for first, second in PAIRS:
-            one, other = getattr(self, first), getattr(self, second)
-            if one is not None and other is not None:
-                yield f"{first}-{second}", one, other
+    def pictures(self) -> dict[str, Tensor]:
+        """The pictures by "orig", "recon" and "edit", where they are there."""
+        sets = {"orig": self.orig, "recon": self.recon, "edit": self.edit}
+        return {name: images for name, images in sets.items() if images is not None}
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ class Pairs(Stream):
             assert other is not None
             self._strange += strangers(other, pictures["edit"])
             self._looked += len(names)
-        yield Batch(torch.arange(start, stop), **pictures)
+        yield Batch(torch.arange(start, stop), *(pictures.get(what) for what in ("orig", "recon", "edit")))
 
     def noticed(self) -> str:
         if 2 * self._strange <= self._looked:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -57,14 +58,21 @@ class PairMetric(PerPicture):
     missing: str = ""
 
     @abstractmethod
-    def compare(self, one: Tensor, other: Tensor) -> Mapping[str, Tensor]:
-        """The numbers (B,), by name, of pictures one and other (B, 3, H, W) in [-1, 1]."""
+    def look(self, images: Tensor) -> Any:
+        """What is to be compared of images (B, 3, H, W) in [-1, 1]; asked once for each picture, whatever the pairs."""
 
+    @abstractmethod
+    def compare(self, one: Any, other: Any) -> Mapping[str, Tensor]:
+        """The numbers (B,), by name, of what was seen of one picture and of the other."""
+
+    @torch.no_grad()
     def measure(self, batch: Batch) -> dict[str, Tensor]:
+        seen = {name: self.look(images) for name, images in batch.pictures().items()}
         return {
-            f"{name} {pair}": column
-            for pair, one, other in batch.pairs()
-            for name, column in self.compare(one, other).items()
+            f"{name} {first}-{second}": column
+            for first, second in PAIRS
+            if first in seen and second in seen
+            for name, column in self.compare(seen[first], seen[second]).items()
         }
 
     def compute(self) -> list[Result]:

@@ -51,19 +51,23 @@ def measured(
     path = out / f"state-{rank}-of-{count}.safetensors" if out is not None else None
     mine = list(range(rank * batch, len(stream.names), batch * count))
     done = min(_read(path, key, batch, metrics), len(mine)) if path is not None else 0
-    kept = time.monotonic()
-    for number, start in enumerate(mine[done:], start=done + 1):
-        stop = min(start + batch, len(stream.names))
-        for subject, some, one in zip(stream.subjects, metrics, stream.at(start, stop), strict=True):
-            for metric in some.values():
-                metric.update(one)
-            if watch is not None:
-                watch(subject, one)
-        if path is not None and (time.monotonic() - kept >= keep_every or number == len(mine)):
+    last, n = time.monotonic(), len(stream.names)
+    for number, start in list(enumerate(mine, start=1))[done:]:
+        stop = min(start + batch, n)
+        try:
+            for subject, some, one in zip(stream.subjects, metrics, stream.at(start, stop), strict=True):
+                for metric in some.values():
+                    metric.update(one)
+                if watch is not None:
+                    watch(subject, one)
+        except KeyboardInterrupt as interrupt:
+            told = f"{min(done * batch * count, n)} of {n} pictures are measured and kept"
+            raise KeyboardInterrupt(f"{told}; the same call goes on from there" if path else "") from interrupt
+        if path is not None and (time.monotonic() - last >= keep_every or number == len(mine)):
             _keep(path, key, batch, number, metrics)
-            kept = time.monotonic()
+            last, done = time.monotonic(), number
         if callback is not None:
-            callback(min(stop + (count - 1) * batch, len(stream.names)), len(stream.names))
+            callback(min(stop + (count - 1) * batch, n), n)
     if noticed := stream.noticed():
         warnings.warn(noticed, HspaceWarning, stacklevel=2)
     processes.wait_for_all()

@@ -15,6 +15,7 @@ from hspace.cli import (
     discover,
     doctor,
     edit,
+    evaluate,
     generate,
     imports,
     interference,
@@ -35,21 +36,8 @@ HELP = "Find, see, store and apply semantic directions in the h-space of frozen 
 def app() -> typer.Typer:
     """The command line with the commands of core and of every plugin."""
     cli = typer.Typer(help=HELP, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=True)
-    groups = (
-        listing,
-        show,
-        discover,
-        edit,
-        interpolate,
-        interference,
-        generate,
-        audit,
-        benchmark,
-        report,
-        imports,
-        recipes,
-    )
-    for group in (*groups, verify, doctor):
+    making = (discover, edit, interpolate, interference, generate, imports, recipes)
+    for group in (listing, show, *making, evaluate, audit, benchmark, report, verify, doctor):
         group.register(cli)
     plugins().call("hspace_commands", app=cli)
     return cli

@@ -58,6 +58,17 @@ def by_part(settings: list[str]) -> dict[str, list[str]]:
     return parts
 
 
+def by_prefix(pairs: list[str]) -> dict[str, list[str]]:
+    """The pairs `NAME.key=value` of --set as `key=value`, by name. Raises UsageError for one of another form."""
+    parts: dict[str, list[str]] = {}
+    for pair in pairs:
+        name, dot, rest = pair.partition(".")
+        if not (name and dot and rest) or "=" in name:
+            raise UsageError(f"--set takes NAME.key=value, as in source.seed=1; {pair!r} was given")
+        parts.setdefault(name, []).append(rest)
+    return parts
+
+
 def config_of(
     finder: str, own: list[str], of_head: list[str], base: Mapping[str, Any], **options: str | None
 ) -> dict[str, Any]:

@@ -17,6 +17,7 @@ PROVIDERS = {
     "encoders": "hspace-clip and hspace-zoo",
     "importers": "hspace-asyrp",
     "sources": "hspace-toyfaces",
+    "metrics": "hspace-metrics and hspace-toyfaces",
 }
 """Which packages of ours offer what, for the one case that none is installed."""
 

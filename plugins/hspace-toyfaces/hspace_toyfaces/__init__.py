@@ -4,6 +4,10 @@ import typer
 
 import hspace
 
+FEATURES = {"features": "hspace_toyfaces.regressor:load_features"}
+SUITED = {"fid": FEATURES, "kid": FEATURES, "sc": {"segmenter": "hspace_toyfaces.segmenter:load"}}
+"""The settings of other metrics that suit these pictures."""
+
 
 @hspace.hookimpl
 def hspace_sources() -> list[hspace.Card]:
@@ -13,7 +17,20 @@ def hspace_sources() -> list[hspace.Card]:
             "toyfaces",
             "hspace_toyfaces.source:build",
             "rendered faces with known attributes, captions, region masks and counterfactuals",
-            facts={"licence": "Apache-2.0", "config": {"size": 64, "seed": 0}},
+            facts={"licence": "Apache-2.0", "config": {"size": 64, "seed": 0}, "metrics": SUITED},
+        )
+    ]
+
+
+@hspace.hookimpl
+def hspace_metrics() -> list[hspace.Card]:
+    """What an edit did to faces whose attributes are known."""
+    return [
+        hspace.Card(
+            "toyfaces",
+            "hspace_toyfaces.metric:build",
+            "what an edit did to faces with known attributes: effect, success, counterfactual ratio, entanglement, ...",
+            needs=("attributes", "recon", "edit"),
         )
     ]
 

@@ -11,13 +11,12 @@ from hspace.backbone import Backbone
 from hspace.direction import Direction
 from hspace.discovery import image_size
 from hspace.errors import UsageError
+from hspace.pictures import HELD_OUT
 from hspace.sampling import Callback, edit, invert, sample
 
 from .attributes import Attributes
 from .source import ToyFaces
 
-FIRST_SEED = 2**34
-"""Seeds of faces to measure on count from here, away from those anything is trained on or chosen by."""
 AT_ONCE = 32
 
 
@@ -42,7 +41,7 @@ def inverted_faces(
     if n < 1 or seed < 0:
         raise UsageError(f"{n} faces of seed {seed} were asked for; ask for at least 1, of a seed from 0")
     size = image_size(backbone)
-    faces = ToyFaces(size, FIRST_SEED + seed)
+    faces = ToyFaces(size, HELD_OUT + seed)
     place = next(backbone.parameters(), torch.empty(0))
     latents, pictures = [], []
     batches = torch.split(faces.images(n), AT_ONCE)

@@ -73,7 +73,7 @@ def measure(
                 at = max(map(abs, asked)) if asked else None
                 named += dominant_attributes(model, one, strength=at, faces=faces, regressor=regressor)
             else:
-                at_each = asked or default_strengths(one.meta.strength.min, one.meta.strength.max)
+                at_each = asked or one.meta.strength.sides()
                 measured.append(
                     measure_direction(model, one, target, strengths=at_each, faces=faces, regressor=regressor)
                 )
@@ -101,11 +101,6 @@ def parse_strengths(text: str) -> list[float]:
     if not all(0 < abs(number) < float("inf") for number in numbers):
         raise UsageError(f"--strengths takes finite numbers other than 0; {text!r} was given")
     return numbers
-
-
-def default_strengths(low: float, high: float) -> list[float]:
-    """The ends of a direction's range and half of each, in rising order, without 0."""
-    return sorted({end * share for end in (low, high) for share in (0.5, 1.0)} - {0.0})
 
 
 def print_measures(measured: Sequence[Measured]) -> None:

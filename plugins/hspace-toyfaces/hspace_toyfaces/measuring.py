@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -33,6 +34,32 @@ def population_sd() -> dict[str, float]:
     return dict(zip(NAMES, faces.double().std(dim=0, correction=0).tolist(), strict=True))
 
 
+class Measurable(Protocol):
+    """What the measures are made of: numbers of n edited faces, and what the edit was after.
+
+    `change` (n,) is D of the target by the renderer fit, nan for a face on which the target cannot be seen; `before`
+    and `after` (n,) are the RMSE of reconstruction and edit to their best fits. `ratios` (n,) and `outside` (n, 2) are
+    those of `Edited`; `at` (n,) is the known value of the target.
+    """
+
+    @property
+    def target(self) -> str: ...
+    @property
+    def sign(self) -> int: ...
+    @property
+    def at(self) -> Tensor: ...
+    @property
+    def change(self) -> Tensor: ...
+    @property
+    def before(self) -> Tensor: ...
+    @property
+    def after(self) -> Tensor: ...
+    @property
+    def ratios(self) -> Tensor: ...
+    @property
+    def outside(self) -> Tensor: ...
+
+
 @dataclass(frozen=True)
 class Edited:
     """n known faces with their reconstructions and edits, (n, 3, S, S) in [-1, 1], and what the edit was after.
@@ -46,10 +73,10 @@ class Edited:
     target: str
     sign: int = 1
 
-    def room(self, sd: float) -> Tensor:
-        """Which faces (n,) can go that many SD the intended way before the end of the target's range."""
-        end = ATTRIBUTES[self.target].high if self.sign > 0 else ATTRIBUTES[self.target].low
-        return (end - self.known[self.target]) * self.sign / population_sd()[self.target] >= sd
+    @property
+    def at(self) -> Tensor:
+        """The known values (n,) of the target."""
+        return self.known[self.target]
 
     @cached_property
     def fits(self) -> tuple[Fit, Fit]:
@@ -62,54 +89,98 @@ class Edited:
         before, after = self.fits
         return (after.values - before.values) / population_sd()[self.target]
 
+    @property
+    def before(self) -> Tensor:
+        """The RMSE (n,) between the reconstructions and their best fits."""
+        return self.fits[0].rmse
 
-def effect(pictures: Edited) -> float | None:
+    @property
+    def after(self) -> Tensor:
+        """The RMSE (n,) between the edits and their best fits."""
+        return self.fits[1].rmse
+
+    @cached_property
+    def ratios(self) -> Tensor:
+        """||(edit - recon) - (cf - x_0)|| / ||cf - x_0|| of each face (n,): 0 for a perfect edit, 1 for none.
+
+        cf is the known face rendered with its target moved by the measured change, x_0 without. A face on which the
+        fit saw no change counts as 1 if the edit left its pixels alone, as infinite else.
+        """
+        before, after = self.fits
+        low, high = ATTRIBUTES[self.target].low, ATTRIBUTES[self.target].high
+        moved = (self.at + (after.values - before.values).nan_to_num()).clamp(low, high)
+        size = self.recon.shape[-1]
+        x_0, cf = (render(faces, size) for faces in (self.known, self.known | {self.target: moved}))
+        missed = ((self.edit - self.recon) - (cf - x_0)).flatten(1).norm(dim=1)
+        ideal = (cf - x_0).flatten(1).norm(dim=1)
+        return torch.where(missed == ideal, 1.0, missed / ideal)
+
+    @cached_property
+    def outside(self) -> Tensor:
+        """For each face the sum of absolute changes where the target cannot change it, and how many values these are.
+
+        (n, 2), the changes as a share of a pixel's full range.
+        """
+        outside = ~changed_mask(self.known, self.target, self.recon.shape[-1])
+        change = ((self.edit - self.recon).abs() / 2 * outside).double().sum(dim=(1, 2, 3))
+        return torch.stack([change, outside.expand_as(self.recon).sum(dim=(1, 2, 3)).double()], dim=1)
+
+
+def room(faces: Measurable, sd: float) -> Tensor:
+    """Which faces (n,) can go that many SD the intended way before the end of the target's range."""
+    end = ATTRIBUTES[faces.target].high if faces.sign > 0 else ATTRIBUTES[faces.target].low
+    return (end - faces.at) * faces.sign / population_sd()[faces.target] >= sd
+
+
+def effect(faces: Measurable) -> float | None:
     """E: the mean D of the target, by the renderer fit."""
-    return _number(pictures.change.nanmean())
+    return _number(faces.change.nanmean())
 
 
-def success(pictures: Edited, sd: float = SUCCESS) -> float | None:
-    """The share of faces whose target moved by `sd` or more the intended way, by the renderer fit.
+def successes(faces: Measurable, sd: float = SUCCESS) -> Tensor:
+    """1 for each face (n,) whose target moved by `sd` or more the intended way, by the renderer fit, 0 for the others.
 
-    Of the faces that have so much room left before the end of the attribute's range; None where none has.
+    nan for those that have not so much room left before the end of the attribute's range, or cannot be read.
     """
-    counted = pictures.room(sd) & ~pictures.change.isnan()
-    return _number(((pictures.change * pictures.sign) >= sd)[counted].float().mean())
+    counted = room(faces, sd) & ~faces.change.isnan()
+    return torch.where(counted, ((faces.change * faces.sign) >= sd).to(faces.change), torch.nan)
 
 
-def residual(pictures: Edited) -> float | None:
+def success(faces: Measurable, sd: float = SUCCESS) -> float | None:
+    """The share of faces whose target moved by `sd` or more the intended way; None where none has so much room."""
+    return _number(successes(faces, sd).nanmean())
+
+
+def residual(faces: Measurable) -> float | None:
     """The mean RMSE between edits and their best fits, over that of the reconstructions: 1 stays among the faces."""
-    before, after = pictures.fits
-    return _number(after.rmse.nanmean() / before.rmse.nanmean())
+    return _number(faces.after.nanmean() / faces.before.nanmean())
 
 
-def counterfactual_ratio(pictures: Edited) -> float | None:
-    """The median of ||(edit - recon) - (cf - x_0)|| / ||cf - x_0||: 0 for a perfect edit, 1 for none.
+def counterfactual_ratios(faces: Measurable) -> Tensor:
+    """The ratios (n,) of the faces that have room to move, as for `success`, nan for the others.
 
-    cf is the known face rendered with its target moved by the measured change, x_0 without. Of the faces that have
-    room to move, as for `success`: at the end of the range cf is x_0, and the ratio has no meaning. A face with room on
-    which the fit saw no change counts as 1 if the edit left its pixels alone, as infinite else. None where the median
-    is infinite, or no face has room.
+    At the end of the range the counterfactual is the face itself, and the ratio has no meaning.
     """
-    before, after = pictures.fits
-    low, high = ATTRIBUTES[pictures.target].low, ATTRIBUTES[pictures.target].high
-    moved = (pictures.known[pictures.target] + (after.values - before.values).nan_to_num()).clamp(low, high)
-    size = pictures.recon.shape[-1]
-    x_0, cf = (render(faces, size) for faces in (pictures.known, pictures.known | {pictures.target: moved}))
-    missed = ((pictures.edit - pictures.recon) - (cf - x_0)).flatten(1).norm(dim=1)
-    ideal = (cf - x_0).flatten(1).norm(dim=1)
-    ratios = torch.where(missed == ideal, 1.0, missed / ideal)[pictures.room(SUCCESS)]
+    return torch.where(room(faces, SUCCESS), faces.ratios, torch.nan)
+
+
+def counterfactual_ratio(faces: Measurable) -> float | None:
+    """The median of the counterfactual ratios: 0 for a perfect edit, 1 for none.
+
+    None where the median is infinite, or no face has room.
+    """
+    ratios = counterfactual_ratios(faces)
+    ratios = ratios[~ratios.isnan()]
     return _number(ratios.quantile(0.5)) if len(ratios) else None
 
 
-def outside_change(pictures: Edited) -> float | None:
+def outside_change(faces: Measurable) -> float | None:
     """out_px: the mean absolute change, as a share of a pixel's full range, where the target cannot change a face.
 
     None where the target can change every pixel of every face.
     """
-    outside = ~changed_mask(pictures.known, pictures.target, pictures.recon.shape[-1])
-    change = (pictures.edit - pictures.recon).abs() / 2
-    return _number(change[outside.expand_as(change)].mean())
+    change, values = faces.outside.sum(dim=0)
+    return _number(change / values)
 
 
 def regressor_changes(recon: Tensor, edit: Tensor, regressor: Regressor) -> Tensor:
@@ -119,16 +190,20 @@ def regressor_changes(recon: Tensor, edit: Tensor, regressor: Regressor) -> Tens
     return (after - before) / torch.tensor([population_sd()[name] for name in NAMES])
 
 
-def entanglement(pictures: Edited, changes: Tensor) -> float | None:
+def entanglement(faces: Measurable, changes: Tensor) -> float | None:
     """The mean over the other attributes j of |mean D_j|, by the regressor, over |E|. None where E is 0."""
-    others = [index for index, name in enumerate(NAMES) if name != pictures.target]
-    return _number(changes.mean(dim=0)[others].abs().mean() / pictures.change.nanmean().abs())
+    others = [index for index, name in enumerate(NAMES) if name != faces.target]
+    return _number(changes.mean(dim=0)[others].abs().mean() / faces.change.nanmean().abs())
 
 
-def identity_change(pictures: Edited, changes: Tensor) -> float | None:
+def identity_change(faces: Measurable, changes: Tensor) -> float | None:
     """The mean |D| of the identity attributes other than the target, by the regressor."""
-    traits = [name for name, one in ATTRIBUTES.items() if one.kind == "identity" and name != pictures.target]
-    return _number(changes[:, [NAMES.index(name) for name in traits]].abs().mean())
+    return _number(changes[:, [NAMES.index(name) for name in traits(faces.target)]].abs().mean())
+
+
+def traits(target: str) -> list[str]:
+    """The identity attributes other than the target."""
+    return [name for name, one in ATTRIBUTES.items() if one.kind == "identity" and name != target]
 
 
 @dataclass(frozen=True)

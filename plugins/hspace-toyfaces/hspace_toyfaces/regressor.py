@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -69,6 +70,12 @@ def load_regressor(folder: Path | None = None, device: torch.device | str = "cpu
     except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
         raise RefusedError(f"{folder} holds a damaged regressor ({type(error).__name__}: {error})") from error
     return regressor.to(device).eval().requires_grad_(False)
+
+
+def load_features(device: str) -> Callable[[Tensor], Tensor]:
+    """From images (B, 3, S, S) in [-1, 1] to the features (B, D) of the zoo's regressor; raises as `load_regressor`."""
+    regressor = load_regressor(device=device)
+    return lambda images: regressor.features(images.to(device))
 
 
 def _zoo_regressor() -> Path:

@@ -15,7 +15,7 @@ from hspace.meta import Measurement, Scope, Strength
 from hspace.testing import PlantedBackbone
 from hspace_toyfaces.attributes import NAMES
 from hspace_toyfaces.inverted_faces import Inverted, inverted_faces
-from hspace_toyfaces.measure_command import default_strengths, measure, parse_strengths
+from hspace_toyfaces.measure_command import measure, parse_strengths
 from hspace_toyfaces.measuring_directions import Measured, Measures, measure_direction
 from hspace_toyfaces.naming import Dominant, dominant, dominant_attributes
 from hspace_toyfaces.recorded import record
@@ -146,11 +146,6 @@ def test_strengths_are_read_from_a_list() -> None:
 def test_strengths_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--strengths takes"):
         parse_strengths(text)
-
-
-def test_the_default_strengths_are_the_range_and_half_of_it() -> None:
-    assert default_strengths(-2, 4) == [-2, -1, 2, 4]
-    assert default_strengths(0, 1) == [0.5, 1]
 
 
 class TestCommand:
