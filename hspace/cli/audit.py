@@ -28,9 +28,9 @@ def audit(
     source: Annotated[
         str | None, typer.Option(help="A source of pictures [default: that knows the attribute].")
     ] = None,
-    samples: Annotated[int, typer.Option("-n", "--samples", min=4, help="How many pictures, of all groups.")] = 64,
+    samples: Annotated[int, typer.Option(min=4, help="How many pictures, of all groups.")] = 64,
     metrics: Annotated[
-        list[str] | None, typer.Option("--metric", help="From list-metrics; repeatable [default: all that can be].")
+        str | None, typer.Option(help="Names from list-metrics, as in psnr,flips; all by default.")
     ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="METRIC.key=value, or source.key=value; repeatable.")
@@ -55,7 +55,8 @@ def audit(
     """Compare what a direction does to groups of pictures of equal size, the unedited reconstruction as control."""
     from hspace.audit import answer, auditing
     from hspace.audit.worst import worst_cases, worst_metric, worst_sheet
-    from hspace.cli.asking import prompts_of
+    from hspace.cli.asking import prompts_of, source_config_of
+    from hspace.cli.evaluate import parse_names, settings_of
     from hspace.images import save_picture
     from hspace.jobs import SHEET, require_sheet
     from hspace.progress import progress
@@ -63,11 +64,12 @@ def audit(
 
     name, strength = parse_direction(direction)
     require_sheet(out / WORST, images or [], force)
-    source_config, config = by_metric(settings or [], source)
+    names = parse_names(metrics) if metrics is not None else None
+    config, of_source = settings_of(settings or [], names)
     with progress("auditing", quiet=as_json) as callback:
         found = auditing.audit(
             name, group, strength=strength, backbone=backbone, images=images or [], source=source,
-            source_config=source_config, samples=samples, metrics=metrics, config=config,
+            source_config=source_config_of(source, of_source), samples=samples, metrics=names, config=config,
             prompts=prompts_of(prompt, target), encoder=encoder, seed=seed, steps=steps, batch=batch, out=out,
             device=pick_device(device), weights=weights, offline=offline, callback=callback,
         )  # fmt: skip
@@ -89,23 +91,6 @@ def audit(
         say(f"not measured: {one['metric']}: {one['reason']}")
     say(f"\n{answer.note(told)}")
     say(f"{out}: {JSON}, {MARKDOWN}, {WORST} (the {title})")
-
-
-def by_metric(settings: list[str], source: str | None) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    """The settings of the source, and those of metrics by name. Raises UsageError for a pair of another form."""
-    from hspace.errors import UsageError
-    from hspace.settings import parse_settings
-
-    of_source, of_metrics = list[str](), dict[str, list[str]]()
-    for pair in settings:
-        part, dot, setting = pair.partition(".")
-        if not dot or "=" in part:
-            raise UsageError(f"--set takes METRIC.key=value or source.key=value; {pair!r} was given")
-        (of_source if part == "source" else of_metrics.setdefault(part, [])).append(setting)
-    if of_source and source is None:
-        raise UsageError(f"--set source.{of_source[0]} is for a source; name it with --source")
-    config = {name: parse_settings(pairs, "metrics", name) for name, pairs in of_metrics.items()}
-    return (parse_settings(of_source, "sources", source) if source else {}), config
 
 
 def _nothing(found: "Audit") -> None:

@@ -1,9 +1,8 @@
-"""Attribute flips: which attributes of a face are read otherwise after an edit that was not meant to change them."""
+"""What an edit does to the attributes of each face that it was not meant to change."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from functools import cached_property
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -11,58 +10,63 @@ from torch import Tensor
 from hspace.bootstrap import summarise
 from hspace.metric import PAIRS, Batch, Result
 from hspace.per_picture import PerPicture
-from hspace_toyfaces.attributes import NAMES
-from hspace_toyfaces.regressor import Regressor, load_regressor
+
+from .attributes import NAMES
+from .measuring import population_sd
+from .regressor import load_regressor
+from .target import parse_target, target_of
 
 MARGIN = 0.2
-"""How far beyond the threshold a reading has to come, so that one that lies on it does not flip by a hair."""
+"""How far beyond its threshold, 0, an attribute has to be read, so that one that lies on it does not flip by a hair."""
 
 
 class Flips(PerPicture):
-    """How many attributes, but the target, a regressor reads on the other side of 0 in one picture than in the other.
+    """Of each face, how many attributes other than the target flip, and how far they move in the mean.
 
-    A reading has flipped where it changes its sign and lies MARGIN beyond 0 afterwards. Each attribute's share of
-    flipped pictures is a detail.
+    An attribute flips where the regressor reads it on the other side of 0 in the second picture, by MARGIN or more.
+    `spill` is the mean |D| of the others. Each attribute's share of flipped faces is a detail.
     """
 
-    def __init__(self, target: str | None = None, seed: int = 0, device: str = "cpu") -> None:
+    def __init__(self, target: str, seed: int = 0) -> None:
         super().__init__(seed)
-        if target is not None and target not in NAMES:
-            raise ValueError(f"attribute {target!r} is not one of {', '.join(NAMES)}")
-        self.target, self.device = target, device
+        self.regressor = load_regressor()
         self.others = [name for name in NAMES if name != target]
-
-    @cached_property
-    def regressor(self) -> Regressor:
-        """What reads the attributes: the zoo's regressor."""
-        return load_regressor(device=self.device)
-
-    def measure(self, batch: Batch) -> Mapping[str, Tensor]:
-        return {pair: self.flipped(one, other) for pair, one, other in batch.pairs()}
+        self.told = f"attributes other than {target}, by the regressor"
+        self._sd = torch.tensor([population_sd()[name] for name in self.others])
 
     @torch.no_grad()
-    def flipped(self, one: Tensor, other: Tensor) -> Tensor:
-        """Which attributes but the target (B, A) are flipped from pictures `one` to `other` (B, 3, H, W), as 0 or 1."""
-        before, after = (self.regressor.predict(some.to(self.device)) for some in (one, other))
-        flipped = (before > 0) != (after > 0)
-        kept = torch.tensor([name in self.others for name in NAMES])
-        return (flipped & (after.abs() > MARGIN)).cpu()[:, kept].double()
+    def measure(self, batch: Batch) -> dict[str, Tensor]:
+        places = [NAMES.index(name) for name in self.others]
+        read = {what: self.regressor.predict(some.cpu())[:, places] for what, some in batch.pictures().items()}
+        pairs = [(one, other) for one, other in PAIRS if one in read and other in read]
+        flipped = {f"flips {one}-{other}": flips(read[one], read[other]) for one, other in pairs}
+        return flipped | {
+            f"spill {one}-{other}": ((read[other] - read[one]) / self._sd).abs().mean(dim=1) for one, other in pairs
+        }
 
     def compute(self) -> list[Result]:
         columns = self.columns()
         index = columns.pop("index", torch.empty(0))
-        order = [f"{first}-{second}" for first, second in PAIRS]
-        return [result for pair in order if pair in columns for result in self._of(pair, columns[pair], index)]
+        pairs = [pair for one, other in PAIRS if f"flips {(pair := f'{one}-{other}')}" in columns]
+        return [result for pair in pairs for result in self._of(pair, columns, index)]
 
-    def _of(self, pair: str, flipped: Tensor, index: Tensor) -> Iterator[Result]:
-        but = f" but {self.target}" if self.target else ""
-        told = f"attributes{but} that the toyfaces regressor reads on the other side of 0, by {MARGIN:g} or more"
+    def _of(self, pair: str, columns: dict[str, Tensor], index: Tensor) -> Iterator[Result]:
+        flipped, how = columns[f"flips {pair}"], f"read beyond 0 on the other side by {MARGIN:g} or more"
+        told, spill = f"{self.told}, {how}", f"mean |D| of the {self.told}, in SD"
         yield summarise("flips", flipped.sum(dim=1), index, told, pair=pair, seed=self.seed)
+        yield summarise("spill", columns[f"spill {pair}"], index, spill, pair=pair, seed=self.seed)
         for name, column in zip(self.others, flipped.unbind(1), strict=True):
-            share = "share of pictures whose attribute is flipped, as for flips"
-            yield summarise(f"flips.{name}", column, index, share, pair=pair, seed=self.seed, detail=True)
+            yield summarise(f"flips.{name}", column, index, f"share, {how}", pair=pair, seed=self.seed, detail=True)
 
 
-def build(target: str | None = None, seed: int = 0, device: str = "cpu") -> Flips:
-    """The flips of all attributes but the target. Raises ValueError for an unknown one."""
-    return Flips(target, seed, device)
+def flips(before: Tensor, after: Tensor) -> Tensor:
+    """Which attributes (n, A) flip from one reading to another, as 0 or 1."""
+    return (((before > 0) != (after > 0)) & (after.abs() >= MARGIN)).double()
+
+
+def build(target: str = "", prompts: tuple[str, str] | None = None, seed: int = 0) -> Flips:
+    """The flips of all attributes but the target, by default the one that the prompts name.
+
+    Raises as `parse_target`, `target_of` and `load_regressor` do.
+    """
+    return Flips((parse_target(target) if target else target_of(prompts))[0], seed)
