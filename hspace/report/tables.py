@@ -22,21 +22,28 @@ class Table:
 
 
 def tables(content: Any, title: str) -> list[Table]:
-    """All of a JSON value: one table of the settings in it, then one for each list, or mapping, of objects."""
-    settings = dict(flat(content))
-    found = [_table(title, ("setting", "value"), list(settings.items()))] if settings else []
+    """All of a JSON value: a table for each list, or mapping, of objects in it, and one of all else, the settings."""
+    found = []
     for name, rows in _lists(content):
         columns = list(dict.fromkeys(column for row in rows for column in row))
-        found.append(_table(name or title, tuple(columns), [tuple(row.get(one) for one in columns) for row in rows]))
-    return found
+        told = f"{title}: {name}" if name else title
+        found.append(_table(told, tuple(columns), [tuple(row.get(one) for one in columns) for row in rows]))
+    settings = dict(flat(content))
+    return [*found, _table(title, ("setting", "value"), list(settings.items()))] if settings else found
 
 
-def flat(content: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Whatever is not in a list of objects: (dotted name, number, text, or list of them)."""
-    if isinstance(content, Mapping) and not _alike(content):
-        for key, value in content.items():
-            yield from flat(value, f"{name}.{key}" if name else str(key))
-    elif not isinstance(content, Mapping) and not _objects(content):
+def flat(content: Any, name: str = "", in_row: bool = False) -> Iterator[tuple[str, Any]]:
+    """Whatever has no table of its own: (dotted name, number, text, or several of them).
+
+    Lists of objects have one, and mappings of objects of one kind, which in the row of a table become columns.
+    """
+    if _objects(content) and in_row and len(content) == 1:
+        content = content[0]
+    if isinstance(content, Mapping) and not _many(content):
+        if in_row or not _alike(content):
+            for key, value in content.items():
+                yield from flat(value, f"{name}.{key}" if name else str(key), in_row)
+    elif not _objects(content):
         yield name, content
 
 
@@ -49,7 +56,7 @@ def cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {cell(one)}" for key, one in value.items()) or UNKNOWN
+        value = [f"{key} {cell(one)}" for key, one in value.items()]
     if isinstance(value, Sequence) and not isinstance(value, str):
         more = f", … {len(value)} in all" if len(value) > SHOWN else ""
         return (", ".join(cell(one) for one in value[:SHOWN]) or UNKNOWN) + more
@@ -57,14 +64,13 @@ def cell(value: Any) -> str:
 
 
 def _lists(content: Any, name: str = "") -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    if _objects(content):
-        yield name, [dict(flat(one)) for one in content]
-        for index, one in enumerate(content):
-            yield from ((f"{name}.{_named(one, index)}.{inner}", rows) for inner, rows in _lists(one) if inner)
-    elif isinstance(content, Mapping) and _alike(content):
-        yield name, [{"": key, **dict(flat(one))} for key, one in content.items()]
-        for key, one in content.items():
-            yield from ((f"{name}.{key}.{inner}", rows) for inner, rows in _lists(one) if inner)
+    if _objects(content) or _alike(content):
+        named = list(content.items()) if isinstance(content, Mapping) else [("", one) for one in content]
+        yield name, [({"": key} if key else {}) | dict(flat(one, in_row=True)) for key, one in named]
+        for index, (key, one) in enumerate(named):
+            for inner, rows in _lists(one):
+                if len(rows) > 1 and not _alike(one.get(inner, {})):
+                    yield f"{name}.{key or _named(one, index)}.{inner}".lstrip("."), rows
     elif isinstance(content, Mapping):
         for key, value in content.items():
             yield from _lists(value, f"{name}.{key}" if name else str(key))
@@ -79,10 +85,17 @@ def _objects(content: Any) -> bool:
     return isinstance(content, list) and bool(content) and all(isinstance(one, Mapping) for one in content)
 
 
-def _alike(content: Mapping[str, Any]) -> bool:
+def _alike(content: Any) -> bool:
     """Whether it maps names to objects of one kind, with the same keys."""
+    if not isinstance(content, Mapping):
+        return False
     kinds = {tuple(one) if isinstance(one, Mapping) and one else None for one in content.values()}
     return len(content) > 1 and len(kinds) == 1 and None not in kinds
+
+
+def _many(content: Mapping[str, Any]) -> bool:
+    """Whether it is a number for each of many things, such as pictures: one cell, not as many settings."""
+    return len(content) > SHOWN and not any(isinstance(one, Mapping | list) for one in content.values())
 
 
 def _table(title: str, columns: tuple[str, ...], rows: Sequence[Sequence[Any]]) -> Table:
