@@ -11,6 +11,8 @@ from torch import Tensor
 
 ROUNDS = 1000
 LEVEL = 0.95
+RESOLUTION = 1e-6
+"""The share of the largest number below which a difference is one of rounding."""
 
 
 @dataclass(frozen=True)
@@ -117,11 +119,11 @@ def _p_values(values: Tensor, labels: Tensor, pairs: Sequence[tuple[int, int]], 
 def _t_values(values: Tensor, labels: Tensor, pairs: Sequence[tuple[int, int]]) -> Tensor:
     """Welch's |t| (R, C, pairs) of values (n, C), nan where there is none, under R assignments (R, n) to groups.
 
-    0 where two groups are the same and do not vary, and where one has fewer than two numbers.
+    0 where two means are the same as far as float32 can tell, and where a group has fewer than two numbers.
     """
     there = values.isfinite().double()
-    scale = torch.where(there > 0, values, 0.0)
-    centred = torch.where(there > 0, scale - scale.sum(dim=0) / there.sum(dim=0).clamp(min=1), 0.0)
+    known = torch.where(there > 0, values, 0.0)
+    centred = torch.where(there > 0, known - known.sum(dim=0) / there.sum(dim=0).clamp(min=1), 0.0)
     groups = torch.arange(int(labels.max()) + 1)
     members = (labels[:, None] == groups[:, None]).double()  # (R, K, n)
     sums = members.flatten(0, 1) @ torch.cat([there, centred, centred.square()], dim=1)
@@ -132,6 +134,6 @@ def _t_values(values: Tensor, labels: Tensor, pairs: Sequence[tuple[int, int]]) 
     )
     one, other = ([pair[at] for pair in pairs] for at in (0, 1))
     gap, spread = (mean[:, one] - mean[:, other]).abs(), (error[:, one] + error[:, other]).sqrt()
-    tiny = 1e-12 * (1 + centred.abs().amax(dim=0))
+    tiny = RESOLUTION * known.abs().amax(dim=0)
     t = torch.where(gap <= tiny, 0.0, gap / spread.clamp(min=tiny))
     return t.transpose(1, 2)

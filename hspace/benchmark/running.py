@@ -27,6 +27,8 @@ from hspace.sampling import Callback, Edit, latents
 from hspace.sheets import parts
 from hspace.storage import tensor_bytes, write_bytes
 
+LOOKS, CLOSE = 6, 0.1
+"""How often a strength is sought at most, and how near to the effect asked for is near enough, as a share of it."""
 Row = dict[str, Any]
 """An entry on the leaderboard, as JSON has it: with its numbers, or with the reason why it has none."""
 
@@ -103,21 +105,46 @@ def tuned(
 ) -> tuple[Direction, float]:
     """The direction that does most for the target at an end of its range, and the strength that is compared.
 
-    One that was made for prompts is looked at where it gives more of them, any other at both ends. The strength is
-    the end times reach / effect where the effect goes beyond reach: linear in between.
+    One that was made for prompts is looked at where it gives more of them, any other at both ends. The strength is that
+    at which it reaches the effect asked for, as `matched` finds it, or else the end.
     """
     column = recipe.columns[0]
+
+    def effects(one: Direction, strengths: Sequence[float]) -> list[float]:
+        found = _evaluated(recipe, target, backbone, encoder, one, strengths, recipe.tune, recipe.tune_seed)
+        values = [found.find(column.result, pair=column.pair, strength=at).value for at in strengths]
+        return [target.sign * value if value is not None else float("-inf") for value in values]
+
     looked: list[tuple[float, Direction, float]] = []
     for one in candidates:
         known = one.meta.strength
-        ends = [known.max] if one.meta.prompts is not None else [known.min, known.max]
-        ends = [end for end in ends if end != 0]
-        found = _evaluated(recipe, target, backbone, encoder, one, ends, recipe.tune, recipe.tune_seed)
-        for end in ends:
-            effect = found.find(column.result, pair=column.pair, strength=end).value
-            looked.append((target.sign * effect if effect is not None else float("-inf"), one, end))
+        ends = [end for end in ([known.max] if one.meta.prompts is not None else [known.min, known.max]) if end]
+        looked += [(effect, one, end) for effect, end in zip(effects(one, ends), ends, strict=True)]
     effect, direction, end = max(looked, key=lambda one: one[0])
-    return direction, end * min(1.0, recipe.reach / effect) if effect > 0 else end
+    return direction, matched(lambda at: effects(direction, [at])[0], end, effect, recipe.reach)
+
+
+def matched(effect_at: Callable[[float], float], end: float, effect: float, reach: float) -> float:
+    """The strength between 0 and `end` at which the effect is within a tenth of `reach`, in a few looks.
+
+    By the false position (Illinois): a straight line between the nearest strengths on either side says where to look
+    next, and an end that stays twice counts half as far. The end of the range where its effect does not go so far.
+    """
+    if effect <= reach:
+        return end
+    sides, strength, last = {False: (0.0, -reach), True: (end, effect - reach)}, end, None
+    for _ in range(LOOKS):
+        (low, lacking), (high, excess) = sides[False], sides[True]
+        strength = low + (high - low) * -lacking / (excess - lacking)
+        miss = effect_at(strength) - reach
+        if abs(miss) <= CLOSE * reach:
+            break
+        beyond = miss > 0
+        sides[beyond] = (strength, max(miss, -reach))
+        if beyond == last:
+            sides[not beyond] = (sides[not beyond][0], sides[not beyond][1] / 2)
+        last = beyond
+    return strength
 
 
 def passes_of(backbone: Backbone, direction: Direction, strength: float, steps: int) -> Passes:

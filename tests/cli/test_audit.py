@@ -91,12 +91,12 @@ def test_no_edit_makes_no_gap_and_what_was_there_before_stays(cli: Cli, found: s
 
 
 def test_a_source_groups_its_pictures_by_an_attribute_that_it_knows(cli: Cli, found: str) -> None:
-    call = ("--group", "glasses", "--samples", 12, "--steps", 4, "--metrics", "flips", "--set", "flips.target=smile")
+    call = ("--group", "skin", "--samples", 12, "--steps", 4, "--metrics", "flips", "--set", "flips.target=smile")
     answer = cli("audit", f"{found}#0=2", *call, "--json").json
-    known = ToyFaces(seed=2**34).attributes(12)["glasses"] > 0
-    wearing = [int(name.rpartition("-")[2]) for name in answer["groups"]["glasses > 0"]]
-    assert len(wearing) == answer["n"] == min(int(known.sum()), int((~known).sum()))
-    assert bool(known[torch.tensor(wearing)].all())
+    known = ToyFaces(seed=2**34).attributes(12)["skin"] > 0
+    dark = [int(name.rpartition("-")[2]) for name in answer["groups"]["skin > 0"]]
+    assert len(dark) == answer["n"] == min(int(known.sum()), int((~known).sum()))
+    assert bool(known[torch.tensor(dark)].all())
     assert {one["metric"] for one in answer["compared"] if not one["detail"]} == {"flips", "spill"}
     assert {"flips.glasses", "flips.skin"} < {one["metric"] for one in answer["compared"] if one["detail"]}
 
