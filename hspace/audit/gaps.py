@@ -127,7 +127,7 @@ def _t_values(values: Tensor, labels: Tensor, pairs: Sequence[tuple[int, int]]) 
     groups = torch.arange(int(labels.max()) + 1)
     members = (labels[:, None] == groups[:, None]).double()  # (R, K, n)
     sums = members.flatten(0, 1) @ torch.cat([there, centred, centred.square()], dim=1)
-    n, total, square = sums.unflatten(0, members.shape[:2]).chunk(3, dim=2)  # (R, K, C)
+    n, total, square = sums.reshape(len(members), len(groups), -1).chunk(3, dim=2)  # (R, K, C)
     mean = total / n.clamp(min=1)
     error = ((square / n.clamp(min=1) - mean.square()).clamp(min=0) / (n - 1).clamp(min=1)).masked_fill(
         n < 2, torch.inf

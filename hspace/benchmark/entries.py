@@ -37,20 +37,22 @@ class Entry:
         return "--".join(part for part in parts if part)
 
 
-def entries(recipe: BenchmarkRecipe, finders: Sequence[str] = (), heads: Sequence[str] = ()) -> list[Entry]:
-    """All entries of a benchmark, or those of some finders and heads.
+def entries(
+    recipe: BenchmarkRecipe, finders: Sequence[str] = (), heads: Sequence[str] = (), targets: Sequence[str] = ()
+) -> list[Entry]:
+    """All entries of a benchmark, or those of some finders, heads and targets.
 
     A finder takes part that needs nothing, or no more than prompts and an encoder; one whose settings have a `head`,
     with every head that is installed. A direction takes part that is in the registry, was found by such a finder on one
-    of the backbones, and for the prompts of a target. Raises NotFoundError for an unknown finder or head, UsageError
-    for a finder that needs more, and where nobody is left.
+    of the backbones, and for the prompts of a target. Raises NotFoundError for an unknown finder, head or target,
+    UsageError for a finder that needs more, and where nobody is left.
     """
-    chosen = _finders(recipe, finders)
+    chosen, wanted = _finders(recipe, finders), _targets(recipe, targets)
     made = list(_heads(heads))
     found = [
         entry
         for backbone in recipe.backbones
-        for target in recipe.targets
+        for target in wanted
         for entry in (*_finding(backbone, target, chosen, made), *_there(backbone, target, chosen))
     ]
     if not found:
@@ -69,6 +71,14 @@ def _finders(recipe: BenchmarkRecipe, names: Sequence[str]) -> list[Card]:
                 f"finder {card.name!r} needs {' and '.join(sorted(more))}, which a benchmark does not give"
             )
     return cards
+
+
+def _targets(recipe: BenchmarkRecipe, names: Sequence[str]) -> list[Target]:
+    known = {target.name: target for target in recipe.targets}
+    for name in names:
+        if name not in known:
+            raise not_found("target", name, known, f"They are those of {recipe.name}.")
+    return [target for name, target in known.items() if not names or name in names]
 
 
 def _heads(names: Sequence[str]) -> Iterator[Card]:

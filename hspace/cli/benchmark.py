@@ -20,6 +20,7 @@ def benchmark(
     backbones: Annotated[
         list[str] | None, typer.Option("--backbone", help="Instead of the recipe's; repeatable.")
     ] = None,
+    targets: Annotated[list[str] | None, typer.Option("--target", help="Only this one; repeatable.")] = None,
     finders: Annotated[list[str] | None, typer.Option("--finder", help="Only this one; repeatable.")] = None,
     heads: Annotated[list[str] | None, typer.Option("--head", help="Only this one; repeatable.")] = None,
     n: Annotated[int | None, typer.Option("-n", min=1, help="Pictures of each seed, instead of the recipe's.")] = None,
@@ -27,6 +28,7 @@ def benchmark(
         list[int] | None, typer.Option("--seed", min=0, help="A held-out seed, instead of the recipe's; repeatable.")
     ] = None,
     samples: Annotated[int | None, typer.Option(min=1, help="Latents to find on, instead of the recipe's.")] = None,
+    steps: Annotated[int | None, typer.Option(min=2, help="Sampling steps, instead of the recipe's.")] = None,
     out: Annotated[Path, typer.Option(help="Where the leaderboard goes.")] = Path("hspace-out/benchmark"),
     device: Device = "auto",
     as_json: Json = False,
@@ -41,8 +43,8 @@ def benchmark(
     from hspace.progress import progress
     from hspace.storage import require_writable, write_bytes
 
-    plan = read_benchmark(recipe, backbones=backbones, n=n, seeds=seeds, samples=samples)
-    takes_part = entries(plan, finders or (), heads or ())
+    plan = read_benchmark(recipe, backbones=backbones, n=n, seeds=seeds, samples=samples, steps=steps)
+    takes_part = entries(plan, finders or (), heads or (), targets or ())
     require_writable(out)
     with progress("benchmark", quiet=as_json) as callback:
         rows = run(plan, takes_part, out, device=pick_device(device), callback=callback)

@@ -255,6 +255,7 @@ def changed(text: str) -> Callable[[Cli], Answer]:
         (changed(RECIPE.replace("reach =", "reech =")), 2, "reech"),
         (lambda cli: cli("benchmark", "small.toml", "--finder", "party-needy"), 2, "needs labels, which a benchmark"),
         (lambda cli: cli("benchmark", "small.toml", "--finder", "party-psh"), 4, "did you mean 'party-push'"),
+        (lambda cli: cli("benchmark", "small.toml", "--target", "light"), 4, "did you mean 'lighter'"),
         (lambda cli: cli("benchmark", "small.toml", "--head", "party-shit"), 4, "did you mean 'party-shift'"),
     ],
 )
