@@ -11,27 +11,29 @@ from hspace.metric import Result
 
 ROUNDS = 1000
 LEVEL = 0.95
+DRAWN_AT_ONCE = 1 << 20
+"""How many numbers are drawn at a time, which bounds the memory."""
 
 Statistic = Callable[[Tensor], Tensor]
 """From rows (n, ...), one per picture, to a number."""
 
 
-def mean(rows: Tensor) -> Tensor:
-    """The mean of rows (n,)."""
-    return rows.mean()
-
-
-def interval(rows: Tensor, statistic: Statistic = mean, *, seed: int = 0) -> tuple[float, float] | None:
+def interval(rows: Tensor, statistic: Statistic | None = None, *, seed: int = 0) -> tuple[float, float] | None:
     """The ends of the 95 % interval of a statistic of rows (n, ...), by 1000 draws of n rows with replacement.
 
-    Draws for which the statistic is not finite are left out. None for fewer than 2 rows, and where fewer than half of
-    the draws are left. Source: Efron, Bootstrap Methods (1979), the percentile interval.
+    Without a statistic that of the mean of rows (n,). Draws for which it is not finite are left out. None for fewer
+    than 2 rows, and where fewer than half of the draws are left.
+    Source: Efron, Bootstrap Methods (1979), the percentile interval.
     """
-    if len(rows) < 2:
+    n = len(rows)
+    if n < 2:
         return None
     generator = torch.Generator().manual_seed(seed)
-    drawn = (torch.randint(len(rows), (len(rows),), generator=generator) for _ in range(ROUNDS))
-    return percentiles(torch.stack([statistic(rows[some]).double() for some in drawn]))
+    found = []
+    for start in range(0, ROUNDS, at_once := max(1, DRAWN_AT_ONCE // n)):
+        drawn = torch.randint(n, (min(at_once, ROUNDS - start), n), generator=generator)
+        found.append(rows[drawn].mean(dim=1) if statistic is None else torch.stack([statistic(rows[i]) for i in drawn]))
+    return percentiles(torch.cat(found).double())
 
 
 def percentiles(draws: Tensor) -> tuple[float, float] | None:
@@ -50,12 +52,12 @@ def summarise(
     protocol: str,
     *,
     pair: str = "",
-    statistic: Statistic = mean,
+    statistic: Statistic | None = None,
     seed: int = 0,
     missing: str = "",
     detail: bool = False,
 ) -> Result:
-    """The result of a statistic of rows (n,) or (n, ...), one for each of the pictures `index` (n,).
+    """The result of a statistic of rows, one for each of the pictures `index` (n,); the mean of rows (n,) by default.
 
     Rows of nothing but nan are of pictures that could not be measured, and are left out; `missing` says why there are
     such. Where rows are numbers, each picture keeps its own, and there is a spread. A statistic that is not finite is
@@ -67,7 +69,7 @@ def summarise(
     if rows.ndim == 1:
         finite = rows.isfinite()
         values = dict(zip(index[finite].tolist(), rows[finite].tolist(), strict=True))
-    found = float(statistic(rows)) if len(rows) else float("nan")
+    found = float(statistic(rows) if statistic else rows.mean()) if len(rows) else float("nan")
     if not abs(found) < float("inf"):
         why = f"of {len(rows)} pictures it is {found}" if len(rows) else "no picture could be measured"
         return Result(

@@ -68,7 +68,11 @@ def hspace_sources() -> list[Card]:
 
 @hookspec
 def hspace_metrics() -> list[Card]:
-    """Metrics. Target: `build(**config) -> Metric`; `needs` names which of orig, recon, edit, ... it reads."""
+    """Metrics. Target: `build(**config) -> Metric`; `needs` names what must be there before it can be built.
+
+    That is orig, recon, edit, attributes, prompts or encoder. `build` gets of prompts, encoder, strength, seed and device
+    those that it has parameters for; its other parameters are settings.
+    """
     raise AssertionError("a hook specification is not called")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from hspace.building import run
 from hspace.cards import Card
-from hspace.errors import HspaceError, NotFoundError, RefusedError, UsageError
+from hspace.errors import HspaceError, UsageError
 from hspace.metric import Metric
 from hspace.plugins import plugins
 from hspace.settings import require_known
@@ -72,7 +72,7 @@ def built(
         try:
             require_needs(card, there)
             metrics[card.name] = build(card, known, settings)
-        except (UsageError, NotFoundError, RefusedError) as error:
+        except HspaceError as error:
             if insist:
                 raise
             absent.append(Absent(subject.direction, subject.strength, card.name, str(error)))

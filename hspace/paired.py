@@ -55,7 +55,8 @@ class Pairs(Stream):
             assert other is not None
             self._strange += strangers(other, pictures["edit"])
             self._looked += len(names)
-        yield Batch(torch.arange(start, stop), *(pictures.get(what) for what in ("orig", "recon", "edit")))
+        orig, recon, edit = (pictures.get(what) for what in ("orig", "recon", "edit"))
+        yield Batch(torch.arange(start, stop), orig, recon, edit)
 
     def noticed(self) -> str:
         if 2 * self._strange <= self._looked:

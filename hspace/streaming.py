@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from hspace import processes
-from hspace.errors import HspaceWarning, NotFoundError, RefusedError, UsageError
+from hspace.errors import HspaceError, HspaceWarning, NotFoundError, RefusedError, UsageError
 from hspace.metric import Batch, Metric
 from hspace.sampling import Callback
 from hspace.storage import read_tensors, require_writable, write_tensors
@@ -35,12 +35,11 @@ def measured(
     out: Path | None,
     watch: Callable[[Subject, Batch], None] | None = None,
     callback: Callback | None = None,
-    keep_every: float = KEEP_EVERY,
 ) -> bool:
     """Runs the stream through the metrics, which then know all of it; false in all processes but the main one.
 
     `key` stands for all that the numbers depend on. With `out`, the state of the metrics is kept in a file there, at
-    most `keep_every` seconds apart, and read again by a call of the same key and as many processes. Batches are dealt
+    most KEEP_EVERY seconds apart, and read again by a call of the same key and as many processes. Batches are dealt
     out to the processes, which need `out` to bring their parts together. Raises UsageError where they have none.
     """
     count, rank = processes.count(), processes.rank()
@@ -56,14 +55,14 @@ def measured(
         stop = min(start + batch, n)
         try:
             for subject, some, one in zip(stream.subjects, metrics, stream.at(start, stop), strict=True):
-                for metric in some.values():
-                    metric.update(one)
+                for name, metric in some.items():
+                    _update(name, metric, one)
                 if watch is not None:
                     watch(subject, one)
         except KeyboardInterrupt as interrupt:
             told = f"{min(done * batch * count, n)} of {n} pictures are measured and kept"
             raise KeyboardInterrupt(f"{told}; the same call goes on from there" if path else "") from interrupt
-        if path is not None and (time.monotonic() - last >= keep_every or number == len(mine)):
+        if path is not None and (time.monotonic() - last >= KEEP_EVERY or number == len(mine)):
             _keep(path, key, batch, number, metrics)
             last, done = time.monotonic(), number
         if callback is not None:
@@ -77,6 +76,16 @@ def measured(
         assert out is not None
         _read(out / f"state-{other}-of-{count}.safetensors", key, batch, metrics)
     return True
+
+
+def _update(name: str, metric: Metric, batch: Batch) -> None:
+    """Gives a metric a batch; what a plugin's code raises that is not ours becomes an error that names the metric."""
+    try:
+        metric.update(batch)
+    except HspaceError:
+        raise
+    except Exception as error:
+        raise HspaceError(f"metric {name!r} failed on a batch: {type(error).__name__}: {error}") from error
 
 
 def _keep(path: Path, key: str, batch: int, done: int, metrics: Metrics) -> None:

@@ -18,6 +18,7 @@ COMMANDS = [
     ["list-backbones", "--json"],
     ["discover", "--help"],
     ["edit", "--help"],
+    ["evaluate", "--help"],
     ["import", "--help"],
     ["pull"],
     ["recipes", "list"],

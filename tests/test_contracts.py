@@ -7,7 +7,7 @@ import pytest
 
 from hspace.plugins import plugins
 from hspace.store import weights_status
-from hspace.testing import BackboneContract, EncoderContract, FinderContract, HeadContract
+from hspace.testing import BackboneContract, EncoderContract, FinderContract, HeadContract, MetricContract
 from hspace.testing.backbone import require_weights
 
 VARIANTS: Mapping[str, list[Mapping[str, Any]]] = {
@@ -44,6 +44,12 @@ for _card in plugins().cards("encoders"):
     if not _card.needs and _card.facts.get("weights", "bundled") == "bundled":
         _class(EncoderContract, _card.name, 0, encoder=_card.name)
 
+SETTINGS: Mapping[str, Mapping[str, Any]] = {"sc": {"segmenter": "toys:bright"}}
+"""Settings without which a metric cannot be built."""
+for _card in plugins().cards("metrics"):
+    if _card.name != "lpips":  # its weights do not come with it; its plugin tests it with random ones
+        _class(MetricContract, _card.name, 0, metric=_card.name, config=SETTINGS.get(_card.name, {}))
+
 
 def test_a_backbone_whose_weights_are_not_at_hand_is_skipped_and_says_so() -> None:
     card = next(card for card in plugins().cards("backbones") if card.facts.get("get"))
@@ -58,3 +64,4 @@ def test_there_is_something_of_each_kind_to_test() -> None:
     assert {"table", "delta-block"} <= {card.name for card in plugins().cards("heads")}
     assert {"toyclip"} <= {card.name for card in plugins().cards("encoders")}
     assert {"jacobian-svd"} <= {card.name for card in plugins().cards("finders")}
+    assert {"psnr", "fid", "toyfaces"} <= {card.name for card in plugins().cards("metrics")}

@@ -1,5 +1,7 @@
 """Stand-ins whose behaviour can be read off."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from unets import noise
@@ -19,6 +21,11 @@ class Constant(Head):
 
     def forward(self, state: State) -> Tensor:
         return self.shift.expand_as(state.h).to(state.h.dtype)
+
+
+def bright(device: str) -> Callable[[Tensor], Tensor]:
+    """A segmenter: 1 where a picture is bright, else 0."""
+    return lambda images: (images.mean(dim=1) > 0).long()
 
 
 class Counting(Backbone):

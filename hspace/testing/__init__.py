@@ -8,7 +8,9 @@ The whole test file of a backbone plugin::
 
 import pytest
 
-pytest.register_assert_rewrite(*(f"hspace.testing.{name}" for name in ("backbone", "encoder", "finder", "head")))
+pytest.register_assert_rewrite(
+    *(f"hspace.testing.{name}" for name in ("backbone", "encoder", "finder", "head", "metric"))
+)
 
 from hspace.testing.backbone import BackboneContract  # noqa: E402
 from hspace.testing.encoder import EncoderContract  # noqa: E402
@@ -16,6 +18,7 @@ from hspace.testing.finder import FinderContract  # noqa: E402
 from hspace.testing.fixtures import ctrl_c_heard, hspace_home, write_plugin  # noqa: E402
 from hspace.testing.head import HeadContract  # noqa: E402
 from hspace.testing.imports import HEAVY, heavy_imports  # noqa: E402
+from hspace.testing.metric import MetricContract  # noqa: E402
 from hspace.testing.planted import PlantedBackbone  # noqa: E402
 
 __all__ = [
@@ -24,6 +27,7 @@ __all__ = [
     "EncoderContract",
     "FinderContract",
     "HeadContract",
+    "MetricContract",
     "PlantedBackbone",
     "ctrl_c_heard",
     "heavy_imports",

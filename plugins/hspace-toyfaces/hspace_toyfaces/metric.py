@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,6 +22,7 @@ from .regressor import load_regressor
 from .target import parse_target, target_of
 
 PAIR = "recon-edit"
+Measure = Callable[[Any], float | None]
 ONE = ("at", "change", "before", "after", "ratios")
 """Columns of one number per face."""
 
@@ -71,42 +74,44 @@ class ToyFacesMetric(PerPicture):
         columns = self.columns()
         if not columns:
             return []
-        index = columns["index"]
         rows = torch.cat([torch.stack([columns[name] for name in ONE], 1), columns["outside"], columns["changes"]], 1)
         faces = Rows.of(rows, self.target, self.sign)
-        mine = NAMES.index(self.target)
-        traits = [NAMES.index(name) for name in measuring.traits(self.target)]
-
-        def told(
-            name: str, numbers: Tensor, how: str, statistic: Statistic | None = None, detail: bool = False
-        ) -> Result:
-            number = statistic or (lambda some: float(some.mean()))
-            return summarise(
-                f"toyfaces.{name}", numbers, index, f"{self.protocol}; {how}", pair=PAIR, seed=self.seed,
-                statistic=lambda some: torch.tensor(_nan(number(some)), dtype=torch.float64), detail=detail,
-            )  # fmt: skip
-
-        def over(measure: Callable[[Rows], float | None]) -> Statistic:
-            return lambda some: measure(Rows.of(some, self.target, self.sign))
-
+        changes = faces.changes
+        mine = changes[:, NAMES.index(self.target)]
+        others = changes[:, [NAMES.index(name) for name in measuring.traits(self.target)]]
+        told = partial(self._told, columns["index"])
         return [
-            told("effect", faces.change, "E, the mean D of the target by renderer fit, in SD"),
-            told("regressor-effect", faces.changes[:, mine], "the same by the regressor" + self._disputed(faces)),
-            told("success", measuring.successes(faces), "share of faces with room that moved by 0.5 SD, by fit"),
-            told("moved", measuring.successes(faces, 1.0), "share of faces with room that moved by 1 SD, by fit"),
-            told("residual", rows, "RMSE to the best fit, over that of recon", over(measuring.residual)),
-            told("counterfactual", measuring.counterfactual_ratios(faces), "median; 0 perfect, 1 no edit", _median),
-            told("outside", rows, "mean change where the target cannot change a face", over(measuring.outside_change)),
-            told(
-                "entanglement", rows, "mean |mean D| of the other attributes by the regressor, over |E|",
-                over(lambda some: measuring.entanglement(some, some.changes)),
-            ),
-            told("identity", faces.changes[:, traits].abs().mean(dim=1), "mean |D| of the identity attributes, in SD"),
+            told("effect", "E, the mean D of the target by renderer fit, in SD", faces.change),
+            told("regressor-effect", "the same by the regressor" + self._disputed(faces), mine),
+            told("success", "share of faces with room that moved by 0.5 SD, by fit", measuring.successes(faces)),
+            told("moved", "share of faces with room that moved by 1 SD, by fit", measuring.successes(faces, 1.0)),
+            told("residual", "RMSE to the best fit, over that of recon", rows, measuring.residual),
+            told("counterfactual", "median; 0 perfect, 1 no edit", measuring.counterfactual_ratios(faces), _median),
+            told("outside", "mean change where the target cannot change a face", rows, measuring.outside_change),
+            told("entanglement", "mean |mean D| of the others by the regressor, over |E|", rows, _entanglement),
+            told("identity", "mean |D| of the identity attributes, in SD", others.abs().mean(dim=1)),
             *(
-                told(f"change.{name}", faces.changes[:, place], "mean D by the regressor, in SD", detail=True)
+                replace(told(f"change.{name}", "mean D by the regressor, in SD", changes[:, place]), detail=True)
                 for place, name in enumerate(NAMES)
             ),
-        ]  # fmt: skip
+        ]
+
+    def _told(self, index: Tensor, name: str, how: str, numbers: Tensor, measure: Measure | None = None) -> Result:
+        """A result: what `measure` says of the faces in rows (n, K), or of numbers (n,), and of these else the mean."""
+
+        def statistic(some: Tensor) -> Tensor:
+            found = measure(Rows.of(some, self.target, self.sign) if some.ndim > 1 else some) if measure else None
+            return torch.tensor(float("nan") if found is None else found, dtype=torch.float64)
+
+        return summarise(
+            f"toyfaces.{name}",
+            numbers,
+            index,
+            f"{self.protocol}; {how}",
+            pair=PAIR,
+            statistic=statistic if measure else None,
+            seed=self.seed,
+        )
 
     def across(self, results: Mapping[float, Sequence[Result]]) -> list[Result]:
         """How straight the effect grows on either side, and the entanglement at an effect of 1.5 SD."""
@@ -123,15 +128,12 @@ class ToyFacesMetric(PerPicture):
         return "; more than 30 % off the fit"
 
 
-Statistic = Callable[[Tensor], float | None]
-
-
 def _median(numbers: Tensor) -> float:
     return float(numbers.quantile(0.5))
 
 
-def _nan(number: float | None) -> float:
-    return float("nan") if number is None else number
+def _entanglement(faces: Rows) -> float | None:
+    return measuring.entanglement(faces, faces.changes)
 
 
 def build(
