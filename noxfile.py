@@ -11,6 +11,11 @@ nox.options.default_venv_backend = "uv"
 ROOT = Path(__file__).parent
 MEMBERS = [*sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml")), ROOT / "zoo"]
 SOURCES = ["hspace", "plugins", "zoo", "tests", "benchmarks", "noxfile.py"]
+COGGED = [
+    "README.md",
+    *(f"docs/{name}.md" for name in ("guide", "backbones", "audit", "benchmark")),
+    "benchmarks/README.md",
+]
 DEFAULT = "not slow and not gpu and not weights and not thirdparty"
 PARALLEL = ["--numprocesses", "auto", "--maxprocesses", "4", "--dist", "worksteal"]  # a process with torch takes 1 GB
 TYPED = ["hspace", *(str(path) for member in MEMBERS for path in member.glob("hspace_*") if path.is_dir())]
@@ -34,7 +39,7 @@ def lint(session: nox.Session) -> None:
     """Ruff: the rules, and the format."""
     session.run("ruff", "check", *SOURCES)
     session.run("ruff", "format", "--check", *SOURCES)
-    session.run("cog", "--check", "README.md", "docs/guide.md", "docs/backbones.md", "benchmarks/README.md")
+    session.run("cog", "--check", *COGGED)
 
 
 @nox.session(venv_backend="none")
@@ -93,7 +98,7 @@ def coldstart(session: nox.Session) -> None:
 @nox.session(venv_backend="none")
 def docs(session: nox.Session) -> None:
     """Writes the parts of the documents that the tool itself says, then runs every block of them."""
-    session.run("cog", "-r", "README.md", "docs/guide.md", "docs/backbones.md", "benchmarks/README.md")
+    session.run("cog", "-r", *COGGED)
     session.run("pytest", "tests/test_docs.py", *session.posargs)
 
 

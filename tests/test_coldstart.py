@@ -16,12 +16,15 @@ COMMANDS = [
         for kind in ("backbones", "heads", "finders", "encoders", "importers", "sources", "metrics", "directions")
     ),
     ["list-backbones", "--json"],
+    ["audit", "--help"],
+    ["benchmark", "--help"],
     ["discover", "--help"],
     ["edit", "--help"],
     ["evaluate", "--help"],
     ["import", "--help"],
     ["pull"],
     ["recipes", "list"],
+    ["report", "--help"],
 ]
 
 
