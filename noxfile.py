@@ -13,10 +13,7 @@ MEMBERS = [*sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml")
 SOURCES = ["hspace", "plugins", "zoo", "tests", "benchmarks", "noxfile.py"]
 COGGED = [
     "README.md",
-    "docs/guide.md",
-    "docs/backbones.md",
-    "docs/claims.md",
-    "docs/convert.md",
+    *(f"docs/{name}.md" for name in ("guide", "backbones", "claims", "convert", "audit", "benchmark")),
     "benchmarks/README.md",
 ]
 DEFAULT = "not slow and not gpu and not weights and not thirdparty"

@@ -90,8 +90,8 @@ def discover(
     they are as many as the finder's card asks for. `name` is what to call the find in place of the
     finder's own choice (with -1, -2, ... for more).
     The sheet has a row per direction and, for each of several pictures, a column per strength from the smallest to
-    the largest; beside it is the spectrum of each basis whose finder measured sigma.
-    `weights` and `offline` are as for `load_backbone`, where `backbone` is a name.
+    the largest; beside it are the description of each direction and the spectrum of each basis whose finder measured
+    sigma. `weights` and `offline` are as for `load_backbone`, where `backbone` is a name.
     `progress(stage)` returns the callback of a stage. Raises NotFoundError for an unknown name,
     UsageError for a config the finder does not take or a need that is not met, RefusedError when no picture can be
     read, HspaceError when nothing was found.
@@ -123,6 +123,9 @@ def discover(
     sheet = draw_sheet(backbone, directions, sheet_latents(task, backbone), stage("drawing"))
     for folder in folders:
         save_picture(folder / PREVIEW, sheet)
+    for direction in directions:
+        described = out / f"{direction.meta.id.replace('/', '.')}.json"
+        storage.write_bytes(described, (direction.meta.model_dump_json(indent=2) + "\n").encode())
     path = out / f"{directions[0].meta.id.replace('/', '.')}.png"
     save_picture(path, sheet)
     spectrum = _spectrum(directions, path.with_suffix(".spectrum.png"))

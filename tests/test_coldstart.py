@@ -26,12 +26,15 @@ COMMANDS = [
         )
     ),
     ["list-backbones", "--json"],
+    ["audit", "--help"],
+    ["benchmark", "--help"],
     ["discover", "--help"],
     ["edit", "--help"],
     ["evaluate", "--help"],
     ["import", "--help"],
     ["pull"],
     ["recipes", "list"],
+    ["report", "--help"],
 ]
 
 

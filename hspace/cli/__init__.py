@@ -10,6 +10,8 @@ from typing import TextIO
 import typer
 
 from hspace.cli import (
+    audit,
+    benchmark,
     compare,
     discover,
     doctor,
@@ -22,6 +24,7 @@ from hspace.cli import (
     label,
     listing,
     recipes,
+    report,
     show,
     verify,
 )
@@ -36,7 +39,8 @@ def app() -> typer.Typer:
     """The command line with the commands of core and of every plugin."""
     cli = typer.Typer(help=HELP, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=True)
     seen, made, kept = (listing, show), (edit, interpolate, interference, generate), (imports, recipes, verify, doctor)
-    for group in (*seen, discover, compare, label, evaluate, *made, *kept):
+    measured = (compare, label, evaluate, audit, benchmark, report)
+    for group in (*seen, discover, *made, *measured, *kept):
         group.register(cli)
     plugins().call("hspace_commands", app=cli)
     return cli

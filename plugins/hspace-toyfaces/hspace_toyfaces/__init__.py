@@ -31,7 +31,13 @@ def hspace_metrics() -> list[hspace.Card]:
             "hspace_toyfaces.metric:build",
             "what an edit did to faces with known attributes: effect, success, counterfactual ratio, entanglement, ...",
             needs=("attributes", "recon", "edit"),
-        )
+        ),
+        hspace.Card(
+            "flips",
+            "hspace_toyfaces.flips:build",
+            "attributes of a toy face that an edit of another one flips, and how far it moves them",
+            needs=("attributes",),
+        ),
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -54,19 +54,47 @@ NAMES: tuple[str, ...] = tuple(ATTRIBUTES)
 
 
 def sample_attributes(
-    n: int, generator: torch.Generator | None = None, device: torch.device | str = "cpu", **fixed: Fixed
+    n: int,
+    generator: torch.Generator | None = None,
+    device: torch.device | str = "cpu",
+    skew: Mapping[str, float] | None = None,
+    **fixed: Fixed,
 ) -> Attributes:
     """Attributes of n random faces: name -> (n,) float32 in [-1, 1].
 
     All are uniform, except that glasses are on (1) or off (-1), and a beard and grey hair are absent (-1) or
     there to some degree (0 to 1). A keyword holds an attribute at a number, or draws it uniformly from a
-    (low, high) pair; neither changes the draws of the others. The generator must live on `device`.
-    Raises ValueError for an unknown name, or a number outside the attribute's range.
+    (low, high) pair. `skew` is what share of the faces have an attribute above 0, in place of half of them, or of the
+    usual share of glasses, beards and grey hair: {"skin": 0.03} is 3 % with dark skin. Neither changes the draws of the
+    other attributes. The generator must live on `device`.
+    Raises ValueError for an unknown name, a number outside the attribute's range, or a share outside [0, 1].
     """
     for name, wanted in fixed.items():
         _check(name, wanted)
+    check_skew(skew or {})
     draws = torch.rand(len(NAMES), 2, n, generator=generator, device=device)
-    return dict(_settle(draws, fixed))
+    return dict(_settle(draws, fixed, skew or {}))
+
+
+def check_skew(skew: Mapping[str, float]) -> None:
+    """Raises ValueError for an unknown attribute, or a share outside [0, 1]."""
+    for name, share in skew.items():
+        _check(name)
+        if not 0 <= share <= 1:
+            raise ValueError(f"a share of {share:g} of the faces was asked for above 0 in {name!r}; it is from 0 to 1.")
+
+
+def parse_skew(pairs: Sequence[str]) -> dict[str, float]:
+    """The skew of pairs such as "skin=0.03". Raises ValueError where one has another form, or as `check_skew` does."""
+    skew = {}
+    for pair in pairs:
+        name, _, share = pair.partition("=")
+        try:
+            skew[name.strip()] = float(share)
+        except ValueError as error:
+            raise ValueError(f"a skew is written ATTRIBUTE=SHARE, as in skin=0.03; {pair!r} was given.") from error
+    check_skew(skew)
+    return skew
 
 
 def to_matrix(attributes: Mapping[str, Tensor]) -> Tensor:
@@ -91,7 +119,7 @@ def counterfactual(attributes: Mapping[str, Tensor], **changed: float | Tensor) 
     return faces
 
 
-def _settle(draws: Tensor, fixed: Mapping[str, Fixed]) -> Iterator[tuple[str, Tensor]]:
+def _settle(draws: Tensor, fixed: Mapping[str, Fixed], skew: Mapping[str, float]) -> Iterator[tuple[str, Tensor]]:
     for name, (amount, chance) in zip(NAMES, draws, strict=True):
         wanted = fixed.get(name)
         if isinstance(wanted, tuple):
@@ -99,16 +127,18 @@ def _settle(draws: Tensor, fixed: Mapping[str, Fixed]) -> Iterator[tuple[str, Te
         elif wanted is not None:
             yield name, torch.full_like(amount, wanted)
         else:
-            yield name, _natural(name, amount, chance)
+            yield name, _natural(name, amount, chance, skew.get(name))
 
 
-def _natural(name: str, amount: Tensor, chance: Tensor) -> Tensor:
+def _natural(name: str, amount: Tensor, chance: Tensor, share: float | None) -> Tensor:
     if name == "glasses":
-        return torch.where(chance < GLASSES_SHARE, 1.0, -1.0)
+        return torch.where(chance < (GLASSES_SHARE if share is None else share), 1.0, -1.0)
     if name in ("beard", "grey"):
-        share = BEARD_SHARE if name == "beard" else GREY_SHARE
-        return torch.where(chance < share, amount, -1.0)
-    return 2 * amount - 1
+        usual = BEARD_SHARE if name == "beard" else GREY_SHARE
+        return torch.where(chance < (usual if share is None else share), amount, -1.0)
+    if share is None:
+        return 2 * amount - 1
+    return torch.where(chance < share, amount, amount - 1)
 
 
 def _check(name: str, wanted: Fixed = 0.0) -> None:

@@ -51,7 +51,7 @@ class BackboneLearner(Learner[BackboneRecipe]):
     def loss(self, generator: torch.Generator) -> Tensor:
         """The weighted squared error in v over one batch of fresh faces, and what teaches a learned variance."""
         recipe = self.recipe
-        faces = sample_attributes(recipe.batch // recipe.noises, generator=generator)
+        faces = sample_attributes(recipe.batch // recipe.noises, generator=generator, skew=recipe.skew)
         faces = {name: value.to(self.device) for name, value in faces.items()}
         x_0 = self.backbone.image_to_x0(render(faces, recipe.image_size)).repeat(recipe.noises, 1, 1, 1)
         t = stratified_timesteps(self.shares, recipe.batch, generator)

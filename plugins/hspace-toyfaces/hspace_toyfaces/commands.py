@@ -29,6 +29,15 @@ Seed = Annotated[int, typer.Option(min=0, help="Seed of the weights, the faces a
 Device = Annotated[str, typer.Option(help="cpu, cuda, ...; runs repeat bit for bit on cpu.")]
 Threads = Annotated[int, typer.Option(min=1, help="CPU threads.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Begin anew, dropping what is in the folder.")]
+Skew = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="ATTRIBUTE=SHARE", help="Faces with it above 0, as skin=0.03; repeatable; NAME then tells it."
+    ),
+]
+Init = Annotated[
+    str | None, typer.Option(help="Begin from this run's weights (beside the run's folder), or from this backbone's.")
+]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a training run.")]
 INTERRUPTED = 130
 
@@ -47,14 +56,15 @@ def app() -> typer.Typer:
 
 
 def train_backbone(
-    recipe: FamilyRecipeName = None, family: Family = None, out: Out = None, images: Images = None, seed: Seed = 0,
-    device: Device = "cpu", threads: Threads = 1, fresh: Fresh = False,
+    recipe: FamilyRecipeName = None, family: Family = None, skew: Skew = None, init: Init = None, out: Out = None,
+    images: Images = None, seed: Seed = 0, device: Device = "cpu", threads: Threads = 1, fresh: Fresh = False,
 ) -> None:  # fmt: skip
     """Train a tiny diffusion model on rendered faces; run it again to go on where it stopped."""
     from hspace_toyfaces.backbone_training import BackboneLearner
-    from hspace_toyfaces.recipes import BackboneRecipe
+    from hspace_toyfaces.recipes import BackboneRecipe, skewed
 
-    plan, where = _plan(BackboneRecipe, recipe or _recipe_of(family), images), _device(device, threads)
+    plan = skewed(_plan(BackboneRecipe, recipe or _recipe_of(family), images, start=init), skew or [])
+    where = _device(device, threads)
     folder = _folder(plan, out)
     _run(BackboneLearner(plan, seed, where, folder.parent), folder, fresh)
 
@@ -116,11 +126,11 @@ def export_regressor(
     typer.echo(f"{out}")
 
 
-def _plan(kind: type[R], recipe: str, images: int | None) -> R:
+def _plan(kind: type[R], recipe: str, images: int | None, start: str | None = None) -> R:
     from hspace.plugins import plugins
     from hspace_toyfaces.recipes import read_recipe, revise
 
-    return revise(read_recipe(kind, recipe, [zoo for _, zoo in plugins().zoos]), images=images)
+    return revise(read_recipe(kind, recipe, [zoo for _, zoo in plugins().zoos]), images=images, start=start)
 
 
 def _recipe_of(family: str | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
 
@@ -16,18 +16,21 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
 from hspace.errors import RefusedError, UsageError, not_found
+from hspace_toyfaces.attributes import ATTRIBUTES, check_skew, parse_skew
 
 
 class Recipe(BaseModel):
     """What every run has: how many images, in batches of what size, and how AdamW walks.
 
     The learning rate rises over `warmup` steps and falls along a half cosine to 0 at the last image. `start` names
-    the run, beside this one, from whose averaged weights it begins. `precision` is that of the forward passes:
-    bfloat16 is faster where the processor computes in it, several times slower where it does not.
+    the run, beside this one, from whose averaged weights it begins, or else a backbone, where one is trained.
+    `precision` is that of the forward passes: bfloat16 is faster where the processor computes in it, several times
+    slower where it does not.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -57,6 +60,7 @@ class BackboneRecipe(Recipe):
     have attention besides the middle, in heads of `head_channels` (one head if not given). `noises` is at how many
     noise levels each face is shown in a batch. `low_noise_share` is the share of timesteps drawn from EDM's
     log-normal noise levels instead of uniformly. `first_stage` names the run, beside this one, of an LDM's.
+    `skew` is what share of the faces have an attribute above 0, as {"skin": 0.03}, in place of what is usual.
     """
 
     kind: Literal["backbone"]
@@ -72,6 +76,13 @@ class BackboneRecipe(Recipe):
     low_noise_share: Annotated[float, Field(ge=0, le=1)] = 0.5
     noises: PositiveInt = 1
     first_stage: str | None = None
+    skew: dict[str, float] | None = None
+
+    @field_validator("skew")
+    @classmethod
+    def _shares(cls, skew: dict[str, float] | None) -> dict[str, float] | None:
+        check_skew(skew or {})
+        return skew
 
     @model_validator(mode="after")
     def _latent(self) -> Self:
@@ -146,6 +157,22 @@ def revise(recipe: R, **changes: object) -> R:
         return type(recipe).model_validate(values)
     except ValidationError as error:
         raise UsageError(f"recipe {recipe.name!r} cannot be changed so: {error}") from error
+
+
+def skewed(recipe: BackboneRecipe, pairs: Sequence[str]) -> BackboneRecipe:
+    """The recipe on skewed faces, by pairs such as "skin=0.03", under a name of its own: `<name>-skin-0.03`.
+
+    The recipe as it is without a pair. Raises UsageError where one has another form.
+    """
+    if not pairs:
+        return recipe
+    try:
+        skew = parse_skew(pairs)
+    except ValueError as error:
+        raise UsageError(f"--skew: {error}") from error
+    named = "".join(f"-{name}-{share:g}" for name, share in skew.items())
+    told = ", ".join(f"{100 * share:g} % of them with {ATTRIBUTES[name].positive}" for name, share in skew.items())
+    return revise(recipe, skew=skew, name=recipe.name + named, summary=f"{recipe.summary}, {told}")
 
 
 def same_recipe(recipe: Recipe, stored: object, folder: Path) -> None:

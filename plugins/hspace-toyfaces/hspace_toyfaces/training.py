@@ -14,11 +14,12 @@ from typing import Any
 
 import torch
 
-from hspace.checkpoint import Checkpoint, load_checkpoint, part, save_checkpoint
-from hspace.errors import NotFoundError, RefusedError
+from hspace.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from hspace.errors import RefusedError
 from hspace.plots import draw_losses
 from hspace.progress import progress
 from hspace.storage import write_bytes
+from hspace_toyfaces import starting
 from hspace_toyfaces.learner import Learner
 from hspace_toyfaces.recipes import Recipe, same_recipe
 
@@ -38,10 +39,9 @@ class Run:
     lines: list[dict[str, float]] = field(default_factory=list)
 
     def begin(self, learner: Learner[Any]) -> int:
-        """The step to go on from: 0 for a new run, which begins where the run that the recipe names ended.
+        """The step to go on from: 0 for a new run, which begins where what the recipe's `start` names ended.
 
-        Raises RefusedError when the folder holds a run with another recipe or seed, NotFoundError when the run to
-        begin from is not there.
+        Raises RefusedError when the folder holds a run with another recipe or seed, and as `starting.begin` does.
         """
         if self.fresh:
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -52,7 +52,7 @@ class Run:
             raise RefusedError(f"{error}. Begin anew with --fresh.") from error
         if checkpoint is None:
             if learner.recipe.start is not None:
-                self._begin_from(self.folder.parent / learner.recipe.start, learner)
+                starting.begin(learner, self.folder.parent)
             return 0
         same_recipe(learner.recipe, checkpoint.facts["recipe"], self.folder)
         if checkpoint.facts["seed"] != learner.seed:
@@ -64,14 +64,6 @@ class Run:
         self.cpu_seconds, self.wall_seconds = checkpoint.facts["cpu_seconds"], checkpoint.facts["wall_seconds"]
         self.lines = checkpoint.facts["log"]
         return checkpoint.step
-
-    def _begin_from(self, folder: Path, learner: Learner[Any]) -> None:
-        earlier = load_checkpoint(folder, learner.device)
-        if earlier is None:
-            raise NotFoundError(f"the recipe begins from the run {folder}, which is not there. Train that one first.")
-        averaged = part(earlier.tensors, "ema")
-        learner.model.load_state_dict(averaged)
-        learner.ema.load_state_dict(averaged)
 
     def log(self, step: int, recipe: Recipe, losses: list[float]) -> None:
         """Adds the mean loss of the last steps to the log, and rewrites `log.jsonl`."""

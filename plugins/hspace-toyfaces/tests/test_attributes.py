@@ -42,6 +42,19 @@ def test_fixing_one_attribute_leaves_the_draws_of_the_others(name: str, fixed: F
     assert [other for other in NAMES if not torch.equal(free[other], held[other])] == [name]
 
 
+@pytest.mark.parametrize("name", ["skin", "glasses", "beard"])
+def test_a_skew_sets_the_share_above_0_and_leaves_the_draws_of_the_others(name: str) -> None:
+    usual, skewed = sample_attributes(20_000, seeded()), sample_attributes(20_000, seeded(), skew={name: 0.03})
+    assert (skewed[name] > 0).float().mean().item() == pytest.approx(0.03, abs=0.005)
+    assert [other for other in NAMES if not torch.equal(usual[other], skewed[other])] == [name]
+
+
+def test_a_skewed_attribute_is_uniform_on_either_side() -> None:
+    skin = sample_attributes(20_000, seeded(), skew={"skin": 0.1})["skin"]
+    assert skin[skin > 0].mean().item() == pytest.approx(0.5, abs=0.05)
+    assert skin[skin < 0].mean().item() == pytest.approx(-0.5, abs=0.02)
+
+
 def test_a_number_holds_an_attribute() -> None:
     assert sample_attributes(20, seeded(), skin=0.25)["skin"].tolist() == [0.25] * 20
 

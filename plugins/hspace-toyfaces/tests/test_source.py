@@ -58,3 +58,23 @@ def test_a_negative_number_is_refused(n: int, start: int) -> None:
 def test_a_picture_without_pixels_is_refused() -> None:
     with pytest.raises(ValueError, match="at size 0; a picture has at least 1 pixel"):
         ToyFaces(size=0)
+
+
+def test_build_reads_a_skew() -> None:
+    faces = build(skew="skin=0,glasses=1").attributes(300)
+    assert faces["skin"].max() <= 0
+    assert faces["glasses"].min() == 1
+
+
+@pytest.mark.parametrize(
+    ("skew", "told"),
+    [
+        ("skin", "'skin' was given"),
+        ("skin=most", "as in skin=0.03"),
+        ("skin=2", "from 0 to 1"),
+        ("skn=0.1", "'skn' is"),
+    ],
+)
+def test_what_is_no_skew_is_refused(skew: str, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        build(skew=skew)

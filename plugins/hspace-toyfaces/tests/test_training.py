@@ -155,5 +155,5 @@ def test_a_run_begins_with_the_averaged_weights_that_its_recipe_names(tmp_path: 
 
 
 def test_a_run_to_begin_from_that_is_not_there_is_not_found(tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError, match="which is not there"):
+    with pytest.raises(NotFoundError, match="holds no run, nor is it a backbone"):
         Run(tmp_path / "second").begin(learner(revise(RECIPE, start="first")))

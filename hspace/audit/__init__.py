@@ -1,0 +1,1 @@
+"""Audits: for whom a direction does something else, and whether it was so before any edit."""

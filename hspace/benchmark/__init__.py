@@ -1,0 +1,1 @@
+"""The benchmark: everything that finds directions, on the same backbones, targets and faces."""
