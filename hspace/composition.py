@@ -18,7 +18,6 @@ from hspace.head import Head
 from hspace.images import contact_sheet, to_picture
 from hspace.sampling import Edit, edit, found_symmetric
 
-
 Shifts = Sequence[Edit | tuple[Direction, float | Tensor]]
 """Directions of space "h" with their strengths, or heads at work."""
 
@@ -84,8 +83,8 @@ def interference(
 
     The cosines are taken along the trajectory of all directions together, where each sees the same h. Costs N + 2 runs
     for N directions; boosting is left out, since its noise is no direction's doing. `callback` is told of each run.
-    Raises UsageError for fewer than two directions, a strength of 0 or a direction of space "x", HspaceError when no direction changes a picture;
-    and as `edit` does.
+    Raises UsageError for fewer than two directions, a strength of 0 or a direction of space "x", HspaceError when no
+    direction changes a picture; and as `edit` does.
     """
     require_several(edits)
     active = [one if isinstance(one, Edit) else Edit.along(one[0], one[1], backbone) for one in edits]

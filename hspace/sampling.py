@@ -232,7 +232,7 @@ def found_symmetric(edits: Edits) -> bool:
     return "symmetric" in modes
 
 
-def at_work(one: Edit | Move | tuple[Direction, float | Tensor], backbone: Backbone) -> Edit | Move:
+def _at_work(one: Edit | Move | tuple[Direction, float | Tensor], backbone: Backbone) -> Edit | Move:
     """A direction at its strength, as what applies it; what is at work already as it is."""
     if isinstance(one, Edit | Move):
         return one
@@ -252,7 +252,7 @@ def _active(
 ) -> tuple[list[Edit], list[Move]]:
     share = sqrt(len(edits)) if normalise and edits else 1.0
     shifts, moves = [], []
-    for one in (at_work(given, backbone) for given in edits):
+    for one in (_at_work(given, backbone) for given in edits):
         boosted = one.t_boost if t_boost is None else t_boost
         if not bool(one.moves(x_T).any()):
             continue

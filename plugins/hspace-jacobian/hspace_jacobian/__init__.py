@@ -3,6 +3,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+import typer
+
 import hspace
 
 if TYPE_CHECKING:
@@ -25,6 +27,15 @@ def hspace_finders() -> list[hspace.Card]:
             facts={"source": "Park et al. (arXiv:2307.12868)"},
         )
     ]
+
+
+@hspace.hookimpl
+def hspace_commands(app: typer.Typer) -> None:
+    """`hspace transport` and `hspace shoot`."""
+    from hspace_jacobian.carrying_commands import shoot, transport
+
+    app.command("transport")(transport)
+    app.command("shoot")(shoot)
 
 
 def __getattr__(name: str) -> object:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -15,15 +15,17 @@ from hspace.building import build_head
 from hspace.calibration import CHANGE, units
 from hspace.errors import HspaceError, UsageError
 from hspace.meta import Measurement, Provenance, Scope, Strength
-from hspace.sampling import ddim_step
+from hspace.sampling import ddim_step, nearest
 from hspace.schedule import alpha_at, generation
 from hspace.storage import sha256
+from hspace_jacobian.in_x import MOVES, MoveName, in_x, move_of
 from hspace_jacobian.lanczos import Ritz
 from hspace_jacobian.maps import SOURCES, JacobianMap, MapName, Pool, build_map, outside
 from hspace_jacobian.masks import read_mask
 from hspace_jacobian.result import JacobianSVD
 from hspace_jacobian.svd import topk_jacobian_svd
 
+Space = Literal["h", "x"]
 NAME = "jacobian-svd"
 SEQUENCE = "asyrp"
 PROBES = 2
@@ -58,6 +60,10 @@ class Settings:
     bases: int
     block: int | None
     chunk: int | None
+    space: Space
+    move: MoveName
+    gamma: float
+    iterations: int
 
 
 @dataclass(frozen=True)
@@ -72,8 +78,8 @@ class Local:
 class JacobianFinder(Finder):
     """The k leading singular directions of a map at timestep `at`, around the first latents of a task.
 
-    They are applied at all timesteps from `t_edit` up, and are as long as makes strength 1 change the pictures of
-    the task by `calibration.CHANGE`. Sources: `maps.SOURCES`.
+    In space "h" they shift h at all timesteps from `t_edit` up; in space "x" they move x_t at `at`. They are as long as
+    makes strength 1 change the pictures of the task by `calibration.CHANGE`. Sources: `maps.SOURCES`.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -87,7 +93,7 @@ class JacobianFinder(Finder):
         """
         own = self.settings
         mask = None if own.mask is None else read_mask(own.mask, *task.x_T.shape[-2:])
-        kind = "local" if own.map == "encoder" else f"local-{own.map}"
+        kind = "-".join(["local", *([own.map] if own.map != "encoder" else []), *(["x"] if own.space == "x" else [])])
         for sample, x_T in enumerate(torch.split(task.x_T[: own.bases], 1)):
             x_t, t = walk(backbone, x_T, task.steps, own.at)
             local = self._decompose(build_map(own.map, backbone, x_t, t, mask, own.pool), task, sample, t)
@@ -95,11 +101,8 @@ class JacobianFinder(Finder):
                 backbone,
                 what=f"{kind}-t{t}" if own.bases == 1 else f"{kind}-t{t}-{sample}",
                 finder=NAME,
-                head="table",
-                config={"timesteps": [t], "components": len(local.svd.S)},
-                weights={"vectors": self._calibrated(backbone, task, local.shifts, x_t, t)},
+                **self._placed(backbone, task, local, x_t, t),
                 steps=task.steps,
-                t_edit=own.t_edit,
                 strength=Strength(default=1, min=-2, max=2),
                 scope=_scope(task, sample),
                 metrics=_measurements(local),
@@ -129,6 +132,16 @@ class JacobianFinder(Finder):
             map.f, map.z, k, tol=own.tol, generator=generator, block=own.block, chunk=own.chunk, callback=callback
         )
 
+    def _placed(self, backbone: Backbone, task: Task, local: Local, x_t: Tensor, t: int) -> dict[str, Any]:
+        """What `Direction.bind` takes that depends on the space."""
+        own, k = self.settings, len(local.svd.S)
+        if own.space == "x":
+            move = move_of(own.move, k, own.gamma, own.iterations)
+            return in_x(backbone, move, local.svd.V, local.shifts, x_t, t, task.x_T[:PROBES])
+        vectors = self._calibrated(backbone, task, local.shifts, x_t, t)
+        config = {"timesteps": [t], "components": k}
+        return {"head": "table", "config": config, "weights": {"vectors": vectors}, "t_edit": own.t_edit}
+
     def _calibrated(self, backbone: Backbone, task: Task, shifts: Tensor, x_t: Tensor, t: int) -> Tensor:
         """The shifts as a table (k, 1, Ch, Hh, Wh), each in the unit of strength; at most |h| / 2 long."""
         with torch.no_grad():
@@ -146,7 +159,7 @@ class JacobianFinder(Finder):
     def _config(self, sample: int, t: int, svd: JacobianSVD) -> dict[str, object]:
         own = self.settings
         asked: dict[str, object] = {name: getattr(own, name) for name in ("k", "at", "t_edit", "map", "tol")}
-        asked |= {"sample": sample, "t": t}
+        asked |= {"sample": sample, "t": t, "space": own.space}
         if own.pool != "none":
             asked["pool"] = own.pool
         if own.mask is not None:
@@ -169,13 +182,21 @@ def build(
     bases: int = 1,
     block: int | None = None,
     chunk: int | None = None,
+    space: Space = "h",
+    move: MoveName | None = None,
+    gamma: float = 1.0,
+    iterations: int = 16,
 ) -> JacobianFinder:
     """The finder of k directions at the sampling step nearest to timestep `at`, to a relative residual of `tol`.
 
     The directions found there shift h at all timesteps from `t_edit` up. `map`, `mask` (a picture, white where it
     selects) and `pool` are those of `maps.build_map`; with a mask, pmp projects out the `null` leading directions of
     the rest of the picture. `bases` latents of the task get a basis of their own; `block` and `chunk` are those of
-    `topk_jacobian_svd`. Raises UsageError where `bases` is not positive or `null` is negative.
+    `topk_jacobian_svd`.
+
+    With `space` "x" the maps encoder and pmp give their right singular vectors, which move x_t once, at `at`: by
+    `move`, which is x-space guidance (`gamma`, `iterations`) for the encoder and one-shot for pmp, as published.
+    Raises UsageError where `bases` is not positive, `null` is negative, or a map or a move has no such space.
     """
     if bases < 1:
         raise UsageError(f"bases must be at least 1; {bases} was given")
@@ -183,7 +204,15 @@ def build(
         raise UsageError(f"null must be 0 or more; {null} was given")
     if mask is not None and map == "encoder":
         raise UsageError("the map 'encoder' has no picture to mask; decoder, x0 and pmp have one")
-    return JacobianFinder(Settings(k, at, t_edit, map, mask, pool, null, tol, bases, block, chunk))
+    if space == "x" and map not in MOVES:
+        raise UsageError(f"the map {map!r} starts from h, so it has no directions of space 'x'; encoder and pmp have")
+    if space == "h" and move is not None:
+        raise UsageError(f"move={move} is for directions of space 'x'; add --set space=x")
+    move = move or MOVES.get(map, "one-shot")
+    move_of(move, 1, gamma, iterations)
+    return JacobianFinder(
+        Settings(k, at, t_edit, map, mask, pool, null, tol, bases, block, chunk, space, move, gamma, iterations)
+    )
 
 
 @torch.no_grad()
@@ -196,15 +225,15 @@ def walk(backbone: Backbone, x_T: Tensor, steps: int, at: int) -> tuple[Tensor, 
     if not 0 <= at < T:
         raise UsageError(f"at must be a timestep from 0 to {T - 1}; {at} was given")
     pairs = generation(SEQUENCE, steps, T)
-    nearest = min((t for t, _ in pairs), key=lambda t: abs(t - at))
+    end = nearest(pairs, at)
     x_t = x_T
     for t, t_next in pairs:
-        if t == nearest:
+        if t == end:
             break
         a_t, a_next = (alpha_at(backbone.alphas_cumprod, s) for s in (t, t_next))
         times = torch.full((len(x_t),), float(t), device=x_t.device)
         x_t = ddim_step(x_t, backbone(x_t, times), a_t, a_next)
-    return x_t, nearest
+    return x_t, end
 
 
 def _scope(task: Task, sample: int) -> Scope:
