@@ -42,7 +42,7 @@ class FinderContract:
         return Task(x_T=torch.randn(1, 3, 8, 8, generator=torch.Generator().manual_seed(1)), steps=10)
 
     def planted(self, backbone: PlantedBackbone, count: int) -> Tensor:
-        """The `count` directions that must be found, in order: (count, Ch, Hh, Wh), or of x_t; signs and lengths are free."""
+        """The `count` directions that must be found, up to sign and length, in order: of h or x_t (count, C, H, W)."""
         return backbone.U[:count]
 
     @pytest.fixture
