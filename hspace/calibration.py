@@ -1,13 +1,14 @@
-"""A unit for strength: how long a shift of h must be to change pictures by a given amount."""
+"""A unit for strength: how long a shift of h, or a move of x_t, must be to change pictures by a given amount."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from hspace.backbone import Backbone
 from hspace.head import Head
-from hspace.sampling import Edit, edit, sample
+from hspace.sampling import Edit, Move, edit, sample
 
 CHANGE = 0.1
 """What strength 1 does, in this unit: the root mean square change of pictures in [-1, 1]."""
@@ -16,7 +17,6 @@ STEPS = 10
 ROUNDS = 2
 
 
-@torch.no_grad()
 def units(
     backbone: Backbone,
     heads: Sequence[Head],
@@ -27,7 +27,15 @@ def units(
     longest: float,
     t_start: int | None = None,
 ) -> list[float]:
-    """The strength of each head, at most `longest`, at which it changes the pictures of x_T (B, C, H, W) by CHANGE.
+    """The strength of each head, at most `longest`, at which it changes the pictures of x_T (B, C, H, W) by CHANGE."""
+    return units_of(
+        backbone, [Edit(head, 1.0, t_edit, steps_found, t_start=t_start) for head in heads], x_T, longest=longest
+    )
+
+
+@torch.no_grad()
+def units_of(backbone: Backbone, edits: Sequence[Edit | Move], x_T: Tensor, *, longest: float) -> list[float]:
+    """The strength of each edit, at most `longest`, at which it changes the pictures of x_T (B, C, H, W) by CHANGE.
 
     The change is the mean of both signs'. Pictures do not change in strict proportion to the strength, so it is
     found in a few rounds, each of which takes them to.
@@ -36,11 +44,11 @@ def units(
     plain = backbone.x0_to_image(sample(backbone, x_T, steps=STEPS)).repeat(2, 1, 1, 1)
     signs = torch.tensor([1.0] * n + [-1.0] * n)
     strengths = []
-    for head in heads:
+    for one in edits:
         strength = longest / 4
         for _ in range(ROUNDS):
-            edits = [Edit(head, strength * signs, t_edit, steps_found, t_start=t_start)]
-            pictures = backbone.x0_to_image(edit(backbone, x_T.repeat(2, 1, 1, 1), edits, steps=STEPS))
+            at_work = [replace(one, strength=strength * signs)]
+            pictures = backbone.x0_to_image(edit(backbone, x_T.repeat(2, 1, 1, 1), at_work, steps=STEPS))
             change = float((pictures - plain).square().mean().sqrt())
             strength = longest if change == 0 else min(strength * CHANGE / change, longest)
         strengths.append(strength)

@@ -12,10 +12,14 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from hspace.backbone import Backbone, State
+from hspace.direction import Direction
 from hspace.errors import HspaceError, UsageError
 from hspace.head import Head
 from hspace.images import contact_sheet, to_picture
-from hspace.sampling import Edit, Edits, edit, found_symmetric
+from hspace.sampling import Edit, edit, found_symmetric
+
+Shifts = Sequence[Edit | tuple[Direction, float | Tensor]]
+"""Directions of space "h" with their strengths, or heads at work."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ class _Heard(Head):
         return delta_h
 
 
-def require_several(edits: Edits) -> None:
+def require_several(edits: Shifts) -> None:
     """Raises UsageError for fewer than two directions."""
     if len(edits) < 2:
         raise UsageError(f"interference is between two directions or more; {len(edits)} given. Repeat --direction.")
@@ -66,7 +70,7 @@ def require_several(edits: Edits) -> None:
 def interference(
     backbone: Backbone,
     x_T: Tensor,
-    edits: Edits,
+    edits: Shifts,
     *,
     steps: int = 40,
     sequence: str = "asyrp",
@@ -79,8 +83,8 @@ def interference(
 
     The cosines are taken along the trajectory of all directions together, where each sees the same h. Costs N + 2 runs
     for N directions; boosting is left out, since its noise is no direction's doing. `callback` is told of each run.
-    Raises UsageError for fewer than two directions or a strength of 0, HspaceError when no direction changes a picture;
-    and as `edit` does.
+    Raises UsageError for fewer than two directions, a strength of 0 or a direction of space "x", HspaceError when no
+    direction changes a picture; and as `edit` does.
     """
     require_several(edits)
     active = [one if isinstance(one, Edit) else Edit.along(one[0], one[1], backbone) for one in edits]

@@ -1,4 +1,4 @@
-"""A direction: what shifts h, tied to the backbone it was found on, as JSON beside safetensors."""
+"""A direction: what shifts h or moves x_t, tied to the backbone it was found on, as JSON beside safetensors."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from hspace import storage
 from hspace.errors import NotFoundError, RefusedError, UsageError
-from hspace.meta import META_FILE, WEIGHTS_FILE, BackboneRef, HeadRef, Meta, Provenance, WeightsRef, read_meta
+from hspace.meta import META_FILE, WEIGHTS_FILE, BackboneRef, HeadRef, Meta, Move, Provenance, WeightsRef, read_meta
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from hspace.backbone import Backbone
     from hspace.head import Head
+    from hspace.sampling import Step
 
 _PLAIN = (int, float, str, list)
 """What a condition that can be written down is made of; an embedding, for one, is not."""
@@ -40,9 +41,9 @@ class Direction:
         *,
         what: str,
         finder: str,
-        head: str,
-        config: Mapping[str, Any],
         weights: Mapping[str, "Tensor"],
+        head: str | None = None,
+        config: Mapping[str, Any] | None = None,
         scale: float = 1.0,
         **meta: Any,
     ) -> "Direction":
@@ -50,14 +51,14 @@ class Direction:
 
         `what` and `finder` name it; `head` and `config` rebuild what reads the weights, whose answer
         is multiplied by `scale`; the rest of `meta` is that of Meta: steps, t_edit, strength, scope, metrics, prompts,
-        labels.
+        labels. One that moves x_t has `space="x"` and a `move` in place of a head.
         """
         home = _home(backbone)
         provenance = meta.pop("provenance", Provenance(finder=finder))
         described = Meta(
             id=f"{home.id}/{what}.{finder}",
             backbone=home,
-            head=HeadRef(name=head, config=dict(config), scale=scale),
+            head=None if head is None else HeadRef(name=head, config=dict(config or {}), scale=scale),
             provenance=provenance,
             **meta,
         )
@@ -67,12 +68,13 @@ class Direction:
         """The direction, tied to `backbone` by the fingerprint of its h and called by its name.
 
         For directions that come from elsewhere without a fingerprint; it is for the caller to know that the backbone
-        is theirs. Raises RefusedError when its weights do not fit this backbone's h.
+        is theirs. Raises RefusedError when its weights do not fit this backbone.
         """
         home = _home(backbone)
         id = f"{home.id}/{self.meta.id.partition('/')[2]}"
         tied = replace(self, meta=self.meta.model_copy(update={"backbone": home, "id": id}))
-        (tied if tied.meta.components == 1 else tied.pick(0)).head(backbone)
+        one = tied if tied.meta.components == 1 else tied.pick(0)
+        (one.head if one.meta.move is None else one.move)(backbone)
         return tied
 
     def pick(self, component: int) -> "Direction":
@@ -88,22 +90,44 @@ class Direction:
         """The head of this direction, with its weights, on the backbone's device.
 
         Raises RefusedError when the backbone's h is not the one the direction was found on, or the weights do
-        not fit the head; UsageError when the direction is a basis and no component was picked.
+        not fit the head; UsageError when the direction is a basis and no component was picked, or is of space "x".
         """
         from hspace.building import build_head
         from hspace.head import Scaled
 
+        ref = self.meta.require_head()
         self.check(backbone)
-        config = dict(self.meta.head.config)
+        config = dict(ref.config)
         if self.meta.components > 1:
-            if self.component is None:
-                raise UsageError(
-                    f"{self.meta.id!r} is a basis of {self.meta.components} directions; "
-                    f"pick one: {self.meta.id}#0 to {self.meta.id}#{self.meta.components - 1}"
-                )
-            config["component"] = self.component
-        head = build_head(backbone, self.meta.head.name, config, self.weights)
-        return head if self.meta.head.scale == 1 else Scaled(head, self.meta.head.scale).eval()
+            config["component"] = self._picked()
+        head = build_head(backbone, ref.name, config, self.weights)
+        return head if ref.scale == 1 else Scaled(head, ref.scale).eval()
+
+    def move(self, backbone: "Backbone") -> "Step":
+        """How this direction of space "x" moves x_t.
+
+        Raises as `head` does, and UsageError when the direction is of space "h".
+        """
+        from hspace.fingerprint import x_shape
+        from hspace.moving import step_of
+
+        if self.meta.move is None:
+            raise UsageError(f"direction {self.meta.id!r} is of space 'h': it shifts h and moves no x_t")
+        self.check(backbone)
+        vectors = self.weights.get("vectors")
+        shape = (self.meta.components, *_points(self.meta.move), *x_shape(backbone))
+        if vectors is None or vectors.shape != shape:
+            found = "missing" if vectors is None else tuple(vectors.shape)
+            raise RefusedError(f"the vectors of {self.meta.id!r} are {found}; x_t of this backbone needs {shape}")
+        return step_of(self.meta.move, vectors[self._picked() or 0])
+
+    def _picked(self) -> int | None:
+        if self.meta.components > 1 and self.component is None:
+            raise UsageError(
+                f"{self.meta.id!r} is a basis of {self.meta.components} directions; "
+                f"pick one: {self.meta.id}#0 to {self.meta.id}#{self.meta.components - 1}"
+            )
+        return self.component
 
     def check(self, backbone: "Backbone") -> None:
         """Raises RefusedError when the backbone's h is not the one the direction was found on.
@@ -172,6 +196,10 @@ class Direction:
             if read_meta(folder) == meta:
                 raise
             return cls.load(folder)  # a writer replaced it in between
+
+
+def _points(move: Move) -> tuple[int, ...]:
+    return (len(move.strengths),) if move.kind == "path" else ()
 
 
 def _home(backbone: "Backbone") -> BackboneRef:

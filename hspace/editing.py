@@ -9,6 +9,8 @@ from hspace.backbone import Backbone
 from hspace.direction import Direction
 from hspace.images import save_picture, to_picture
 from hspace.jobs import Job, Settings, Weighed, recipe, require_sound, unfinished
+from hspace.moving import saturation_of
+from hspace.sampling import require_moves
 from hspace.sweep import Sweep, grid, require_grid
 
 
@@ -46,6 +48,7 @@ def edit_files(
     settings = settings or Settings()
     ids = [direction.id for direction, _ in directions]
     require_grid(sweeps, ids)
+    require_moves(directions, saturation_of(settings.saturation))
     require_sound(backbone, images, directions)
     jobs = _plan(images, directions, out, settings, sweeps, backbone)
     waiting = unfinished(jobs, out, force)

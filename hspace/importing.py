@@ -120,11 +120,11 @@ def _described(
         "hspace": version("hspace"),
         "date": datetime.now(UTC).date().isoformat(),
     }
-    config = {**meta.head.config, **parse_settings(settings, "heads", meta.head.name)}
-    changes: dict[str, Any] = {
-        "provenance": meta.provenance.model_copy(update=about),
-        "head": meta.head.model_copy(update={"config": config}),
-    }
+    changes: dict[str, Any] = {"provenance": meta.provenance.model_copy(update=about)}
+    if settings or meta.move is None:
+        head = meta.require_head()
+        config = {**head.config, **parse_settings(settings, "heads", head.name)}
+        changes["head"] = head.model_copy(update={"config": config})
     if name is not None:
         changes["id"] = f"{meta.backbone.id}/{name}.{meta.id.rpartition('.')[2]}"
     return replace(direction, meta=meta.model_copy(update=changes))

@@ -14,6 +14,8 @@ from hspace.backbone import Backbone
 from hspace.errors import UsageError
 from hspace.images import contact_sheet, open_image, save_picture, to_picture
 from hspace.jobs import Job, Settings, Weighed, recipe, require_sound, unfinished
+from hspace.moving import saturation_of
+from hspace.sampling import require_moves
 
 PARALLEL = 1e-4
 """The angle, in radians, below which two latents are taken for parallel."""
@@ -73,6 +75,7 @@ def interpolate_files(
     directions are the files' reconstructions bit for bit. Skips, refuses and raises as `edit_files` does.
     """
     settings = settings or Settings()
+    require_moves(directions, saturation_of(settings.saturation))
     require_sound(backbone, ends, directions)
     jobs = _plan(backbone, ends, directions, out, frames, settings)
     waiting = unfinished(jobs, out, force)

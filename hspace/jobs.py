@@ -15,6 +15,7 @@ from hspace.direction import Direction
 from hspace.discovery import image_size
 from hspace.errors import RefusedError, UsageError
 from hspace.images import load_image, open_image, read_note
+from hspace.moving import saturation_of
 from hspace.sampling import Callback, edit, gaussian, invert
 
 Weighed = Sequence[tuple[Direction, float]]
@@ -35,6 +36,7 @@ class Settings:
     seed: int = 0
     symmetric: bool | None = None
     normalise: bool = False
+    saturation: str | None = None
 
     def inverted(self, backbone: Backbone, paths: Sequence[Path], callback: Callback | None = None) -> Tensor:
         """x_T (B, C, H, W) of picture files."""
@@ -53,6 +55,7 @@ class Settings:
             t_boost=self.t_boost,
             symmetric=self.symmetric,
             normalise=self.normalise,
+            saturation=saturation_of(self.saturation),
             noise=gaussian(*(job.noise_seed for job in jobs)),
         )
         return backbone.x0_to_image(x_0)

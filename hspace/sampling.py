@@ -20,6 +20,12 @@ Noise = Callable[[int, Tensor], Tensor]
 Callback = Callable[[int, int], None]
 """Called with (steps done, steps in all) after each step."""
 
+Step = Callable[[Backbone, Tensor, int, Tensor], Tensor]
+"""Where x_t (B, C, H, W) at timestep t is moved to by a backbone, at strengths (B or 1, 1, 1, 1); see hspace.moving."""
+
+Saturation = Callable[[Backbone, Tensor, Tensor, int], Tensor]
+"""A moved x_t, kept in range: called with the backbone, x_t before, x_t moved, and t; see hspace.moving."""
+
 SPREAD = 0x9E3779B97F4A7C15
 """An odd number that keeps neighbouring seeds apart, so that no two of them share the noise of shifted timesteps."""
 
@@ -82,7 +88,13 @@ def _walk(
             callback(done, len(pairs))
 
 
-def _at(t: int, x_t: Tensor) -> Tensor:
+def nearest(pairs: Sequence[Pair], t: int) -> int:
+    """The timestep of a walk's pairs that is nearest to t."""
+    return min((step for step, _ in pairs), key=lambda step: abs(step - t))
+
+
+def at(t: int, x_t: Tensor) -> Tensor:
+    """The timestep t for each of x_t (B, C, H, W), as a backbone is asked: (B,), no lower than 0."""
     return torch.full((x_t.shape[0],), float(max(t, 0)), device=x_t.device)
 
 
@@ -110,9 +122,9 @@ def invert(
     pairs = undone if fixed_point else inversion(sequence, steps, T)
     x_t = x_0
     for t, t_next, a_t, a_next in _walk(pairs, backbone.alphas_cumprod, callback):
-        x_next = ddim_step(x_t, backbone(x_t, _at(t, x_t)), a_t, a_next)
+        x_next = ddim_step(x_t, backbone(x_t, at(t, x_t)), a_t, a_next)
         for _ in range(fixed_point):
-            x_next = ddim_step(x_t, backbone(x_next, _at(t_next, x_t)), a_t, a_next)
+            x_next = ddim_step(x_t, backbone(x_next, at(t_next, x_t)), a_t, a_next)
         x_t = x_next
     return x_t
 
@@ -136,13 +148,21 @@ def sample(
     pairs = generation(sequence, steps, len(backbone.alphas_cumprod))
     x_t = x_T
     for t, _, a_t, a_next in _walk(pairs, backbone.alphas_cumprod, callback):
-        eps = backbone(x_t, _at(t, x_t))
+        eps = backbone(x_t, at(t, x_t))
         x_t = ddim_step(x_t, eps, a_t, a_next, eta=eta, z=noise(t, x_t) if eta else None)
     return x_t
 
 
+class _AtWork:
+    strength: float | Tensor
+
+    def moves(self, x_t: Tensor) -> Tensor:
+        """Which pictures it edits (B,): those whose strength is not 0."""
+        return (torch.as_tensor(self.strength) != 0).expand(x_t.shape[0]).to(x_t.device)
+
+
 @dataclass(frozen=True)
-class Edit:
+class Edit(_AtWork):
     """One head at work: at t_edit <= t <= t_start, at a strength (one number, or one per picture (B,)).
 
     Steps below t_boost are boosted. Without t_start it is at work from the first step on.
@@ -174,36 +194,84 @@ class Edit:
         delta_h: Tensor = self.head(state)
         return scale.reshape(-1, 1, 1, 1) * delta_h
 
-    def moves(self, x_t: Tensor) -> Tensor:
-        """Which pictures it edits (B,): those whose strength is not 0."""
-        return (torch.as_tensor(self.strength) != 0).expand(x_t.shape[0]).to(x_t.device)
+
+@dataclass(frozen=True)
+class Move(_AtWork):
+    """One step of x_t at work: taken once, at t, at a strength (one number, or one per picture (B,)).
+
+    Steps below t_boost are boosted.
+    """
+
+    step: Step
+    strength: float | Tensor = 1.0
+    t: int = 0
+    t_boost: int = 0
+
+    @classmethod
+    def along(cls, direction: Direction, strength: float | Tensor, backbone: Backbone) -> "Move":
+        """A direction of space "x" at a strength. Raises RefusedError when it is of another backbone."""
+        return cls(direction.move(backbone), strength, direction.meta.t_edit, direction.meta.t_boost or 0)
+
+    def displacement(self, backbone: Backbone, x_t: Tensor) -> Tensor:
+        """How far it takes x_t (B, C, H, W) at its t."""
+        strength = torch.as_tensor(self.strength, dtype=x_t.dtype, device=x_t.device).reshape(-1, 1, 1, 1)
+        return self.step(backbone, x_t, self.t, strength) - x_t
 
 
-Edits = Sequence[Edit | tuple[Direction, float | Tensor]]
-"""What is applied together: directions with their strengths, or heads at work."""
+Edits = Sequence[Edit | Move | tuple[Direction, float | Tensor]]
+"""What is applied together: directions with their strengths, or heads and moves at work."""
 
 
 def found_symmetric(edits: Edits) -> bool:
     """Whether the directions were found in symmetric mode. Raises UsageError when only some were."""
-    modes = {one[0].meta.mode: one[0].id for one in edits if not isinstance(one, Edit)}
+    shifting = [one[0] for one in edits if not isinstance(one, Edit | Move) and one[0].meta.space == "h"]
+    modes = {one.meta.mode: one.id for one in shifting}
     if len(modes) > 1:
         found = " and ".join(f"{id!r} {mode}" for mode, id in modes.items())
         raise UsageError(f"the directions were found in different modes, {found}; say which to use with symmetric")
     return "symmetric" in modes
 
 
-def _at_work(backbone: Backbone, edits: Edits, t_edit: int | None, t_boost: int | None, normalise: bool) -> list[Edit]:
-    given = [one if isinstance(one, Edit) else Edit.along(one[0], one[1], backbone) for one in edits]
-    share = sqrt(len(given)) if normalise else 1.0
-    return [
-        replace(
-            one,
-            strength=one.strength / share,
-            t_edit=one.t_edit if t_edit is None else t_edit,
-            t_boost=one.t_boost if t_boost is None else t_boost,
-        )
-        for one in given
-    ]
+def _at_work(one: Edit | Move | tuple[Direction, float | Tensor], backbone: Backbone) -> Edit | Move:
+    """A direction at its strength, as what applies it; what is at work already as it is."""
+    if isinstance(one, Edit | Move):
+        return one
+    direction, strength = one
+    return (Edit if direction.meta.space == "h" else Move).along(direction, strength, backbone)
+
+
+def require_moves(edits: Edits, saturation: object) -> None:
+    """Raises UsageError for a saturation where no direction moves x_t."""
+    moving = [one for one in edits if isinstance(one, Move) or (not isinstance(one, Edit) and one[0].meta.space == "x")]
+    if saturation is not None and not moving:
+        raise UsageError("saturation is for directions of space 'x', which move x_t; none was given")
+
+
+def _active(
+    backbone: Backbone, x_T: Tensor, edits: Edits, t_edit: int | None, t_boost: int | None, normalise: bool
+) -> tuple[list[Edit], list[Move]]:
+    share = sqrt(len(edits)) if normalise and edits else 1.0
+    shifts, moves = [], []
+    for one in (_at_work(given, backbone) for given in edits):
+        boosted = one.t_boost if t_boost is None else t_boost
+        if not bool(one.moves(x_T).any()):
+            continue
+        if isinstance(one, Move):
+            moves.append(replace(one, strength=one.strength / share, t_boost=boosted))
+        else:
+            own = one.t_edit if t_edit is None else t_edit
+            shifts.append(replace(one, strength=one.strength / share, t_edit=own, t_boost=boosted))
+    return shifts, moves
+
+
+def _moved(backbone: Backbone, x_t: Tensor, moves: Sequence[Move], saturation: Saturation | None) -> Tensor:
+    if not moves:
+        return x_t
+    moved = x_t + torch.stack([one.displacement(backbone, x_t) for one in moves]).sum(dim=0)
+    if saturation is not None:
+        moved = saturation(backbone, x_t, moved, moves[0].t)
+    which = torch.stack([one.moves(x_t) for one in moves]).any(dim=0)
+    return torch.where(which.reshape(-1, 1, 1, 1), moved, x_t)
 
 
 @torch.no_grad()
@@ -218,6 +286,7 @@ def edit(
     t_boost: int | None = None,
     symmetric: bool | None = None,
     normalise: bool = False,
+    saturation: Saturation | None = None,
     noise: Noise | None = None,
     callback: Callback | None = None,
 ) -> Tensor:
@@ -230,18 +299,27 @@ def edit(
     picture. t_edit, t_boost and the mode default to what each direction was found with, and each acts in its own
     window. A picture all of whose strengths are 0 comes out bit for bit as from `sample`. Costs one encoder pass a
     step, and a second decoder pass inside the window only.
-    Raises RefusedError for a direction of another backbone, UsageError for directions of different modes.
-    Source: Kwon et al., Asyrp.
+
+    Directions of space "x" move x_t itself, before the network is asked at the step nearest to their t, whatever t_edit
+    says: all that move there see the same x_t, their displacements add up, and `saturation` then keeps the moved x_t in
+    range.
+    Raises RefusedError for a direction of another backbone, UsageError for directions of different modes, and for a
+    saturation where nothing moves x_t.
+    Source: Kwon et al., Asyrp; the moves have their own (hspace.moving).
     """
     if symmetric is None:
         symmetric = found_symmetric(edits)
-    active = [one for one in _at_work(backbone, edits, t_edit, t_boost, normalise) if bool(one.moves(x_T).any())]
-    noise = noise or gaussian(0)
+    require_moves(edits, saturation)
     pairs = generation(sequence, steps, len(backbone.alphas_cumprod))
+    shifting, moving = _active(backbone, x_T, edits, t_edit, t_boost, normalise)
+    moving = [replace(one, t=nearest(pairs, one.t)) for one in moving]
+    active: list[Edit | Move] = [*shifting, *moving]
+    noise = noise or gaussian(0)
     x_t = x_T
     for t, _, a_t, a_next in _walk(pairs, backbone.alphas_cumprod, callback):
-        state = backbone.encode_h(x_t, _at(t, x_t))
-        shifts = [one.delta_h(state, steps) for one in active if one.acts(t)]
+        x_t = _moved(backbone, x_t, [one for one in moving if one.t == t], saturation)
+        state = backbone.encode_h(x_t, at(t, x_t))
+        shifts = [one.delta_h(state, steps) for one in shifting if one.acts(t)]
         eps_edit = backbone.decode_h(state, sum(shifts[1:], shifts[0])) if shifts else None
         eps = eps_edit if symmetric and eps_edit is not None else backbone.decode_h(state)
         x_next = ddim_step(x_t, eps, a_t, a_next, eps_edit=eps_edit)

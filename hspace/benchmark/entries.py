@@ -106,4 +106,5 @@ def _there(backbone: str, target: Target, finders: Sequence[Card]) -> Iterator[E
         except RefusedError:
             continue  # 'hspace verify' tells of damaged ones
         if meta.backbone.id == backbone and meta.prompts == target.prompts and meta.provenance.finder in names:
-            yield Entry(backbone, target.name, meta.provenance.finder, meta.head.name, entry.id, entry.owner)
+            head = meta.head.name if meta.head else None
+            yield Entry(backbone, target.name, meta.provenance.finder, head, entry.id, entry.owner)

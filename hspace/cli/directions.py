@@ -21,6 +21,10 @@ Symmetric = Annotated[
     bool | None, typer.Option("--symmetric/--asymmetric", help="The edited eps for both terms, or for x_0 alone.")
 ]
 Normalise = Annotated[bool, typer.Option("--normalise", help="Divide the sum of N directions by sqrt(N).")]
+Saturation = Annotated[
+    str | None,
+    typer.Option(help="Keep an x_t that was moved in range: clamp or contrast of P_t, or length [default: off]."),
+]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite other pictures of the same name.")]
 
 

@@ -10,6 +10,7 @@ from hspace.cli.directions import (
     FixedPoint,
     Force,
     Normalise,
+    Saturation,
     Steps,
     Symmetric,
     TBoost,
@@ -54,6 +55,7 @@ def edit(
     fixed_point: FixedPoint = 1,
     symmetric: Symmetric = None,
     normalise: Normalise = False,
+    saturation: Saturation = None,
     sweep: Annotated[
         list[str] | None,
         typer.Option(help=f"{FORM}: factors on all strengths, or strengths of one direction; two make a grid."),
@@ -80,7 +82,7 @@ def edit(
     sweeps = [Sweep(factors, ids[id] if id else None) for id, factors in swept]
     name = backbone or weighed[0][0].meta.backbone.id
     model = load_bound(name, bind, pick_device(device), weights, offline)
-    settings = Settings(steps, t_edit, t_boost, fixed_point, seed, symmetric, normalise)
+    settings = Settings(steps, t_edit, t_boost, fixed_point, seed, symmetric, normalise, saturation)
     sheet = out / "sweep.png"
     if sweeps:
         require_sheet(sheet, files, force)

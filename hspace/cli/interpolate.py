@@ -10,6 +10,7 @@ from hspace.cli.directions import (
     FixedPoint,
     Force,
     Normalise,
+    Saturation,
     Steps,
     Symmetric,
     TBoost,
@@ -54,6 +55,7 @@ def interpolate(
     fixed_point: FixedPoint = 1,
     symmetric: Symmetric = None,
     normalise: Normalise = False,
+    saturation: Saturation = None,
     seed: Annotated[int, typer.Option(help="The seed of the boost's noise.")] = 0,
     out: Annotated[Path, typer.Option(help="Where the frames go.")] = Path("hspace-out/interpolate"),
     force: Force = False,
@@ -73,7 +75,7 @@ def interpolate(
     weighed = load_weighed([parse_direction(text) for text in directions or []])
     name = backbone or (weighed[0][0].meta.backbone.id if weighed else default_backbone())
     model = load_bound(name, bind, pick_device(device), weights, offline)
-    settings = Settings(steps, t_edit, t_boost, fixed_point, seed, symmetric, normalise)
+    settings = Settings(steps, t_edit, t_boost, fixed_point, seed, symmetric, normalise, saturation)
     sheet = out / f"{first.stem}-{second.stem}.strip.png"
     require_sheet(sheet, ends, force)
     with progress("interpolating", quiet=as_json) as callback:

@@ -84,7 +84,7 @@ def list_directions(as_json: Json = False) -> None:
     if as_json:
         print_json({"directions": rows})
         return
-    columns = ("id", "components", "head", "finder", "scope", "t_edit", "owner", "status")
+    columns = ("id", "components", "head", "move", "finder", "scope", "t_edit", "owner", "status")
     print_table(columns, ([row.get(column) for column in columns] for row in rows))
     if not rows:
         say("No directions yet. Find some with 'hspace discover --unsupervised'.")
@@ -102,7 +102,9 @@ def _direction_row(entry: Any) -> dict[str, Any]:
         **row,
         "backbone": meta.backbone.id,
         "components": meta.components,
-        "head": meta.head.name,
+        "space": meta.space,
+        "head": None if meta.head is None else meta.head.name,
+        "move": None if meta.move is None else meta.move.kind,
         "finder": meta.provenance.finder,
         "scope": meta.scope.kind,
         "t_edit": meta.t_edit,

@@ -16,6 +16,8 @@ from hspace.errors import UsageError
 from hspace.finder import TASK_FIELDS, Finder, Task
 from hspace.meta import META_FILE, read_meta
 from hspace.plugins import plugins
+from hspace.sampling import Move
+from hspace.sheets import parts
 from hspace.testing.backbone import entry_module
 from hspace.testing.imports import heavy_imports
 from hspace.testing.planted import PlantedBackbone
@@ -40,7 +42,7 @@ class FinderContract:
         return Task(x_T=torch.randn(1, 3, 8, 8, generator=torch.Generator().manual_seed(1)), steps=10)
 
     def planted(self, backbone: PlantedBackbone, count: int) -> Tensor:
-        """The `count` directions (count, Ch, Hh, Wh) that must be found, up to sign and length, in order."""
+        """The `count` directions that must be found, up to sign and length, in order: of h or x_t (count, C, H, W)."""
         return backbone.U[:count]
 
     @pytest.fixture
@@ -112,11 +114,13 @@ class FinderContract:
 
 @torch.no_grad()
 def _shifts(direction: Direction, backbone: Backbone, task: Task) -> Tensor:
-    """delta_h (k, Ch, Hh, Wh) of each component, at the first latent and the lower end of its window."""
-    state: State = backbone.encode_h(task.x_T[:1], torch.tensor([float(direction.meta.t_edit)]))
-    count = direction.meta.components
-    parts = [direction] if count == 1 else [direction.pick(component) for component in range(count)]
-    return torch.cat([part.head(backbone)(state) for part in parts])
+    """What each component does to h, delta_h (k, Ch, Hh, Wh), or to x_t, at the first latent and t_edit."""
+    x_t, t = task.x_T[:1], direction.meta.t_edit
+    each = parts([direction])
+    if direction.meta.space == "x":
+        return torch.cat([Move(part.move(backbone), 1.0, t).displacement(backbone, x_t) for part in each])
+    state: State = backbone.encode_h(x_t, torch.tensor([float(t)]))
+    return torch.cat([part.head(backbone)(state) for part in each])
 
 
 def _angles(found: Tensor, planted: Tensor) -> float:

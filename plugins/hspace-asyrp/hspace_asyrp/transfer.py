@@ -23,12 +23,13 @@ def transferred(
     backbone, or a basis.
     """
     init.check(backbone)
-    home, config = init.meta, dict(init.meta.head.config)
+    home, head = init.meta, init.meta.require_head()
+    config = dict(head.config)
     if home.components > 1:
         raise RefusedError(f"{home.id!r} is a basis of {home.components} directions, not a head to start from")
-    if home.head.name != name:
+    if head.name != name:
         raise RefusedError(
-            f"{home.id!r} has the head {home.head.name!r}, and {name!r} is to be trained. Add --head {home.head.name}, "
+            f"{home.id!r} has the head {head.name!r}, and {name!r} is to be trained. Add --head {head.name}, "
             f"or start without --init."
         )
     for key, value in asked.items():

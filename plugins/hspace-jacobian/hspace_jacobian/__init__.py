@@ -3,6 +3,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+import typer
+
 import hspace
 
 if TYPE_CHECKING:
@@ -51,6 +53,15 @@ def hspace_finders() -> list[hspace.Card]:
             facts={"source": "Haas et al. (arXiv:2303.11073)", "samples": 64},
         ),
     ]
+
+
+@hspace.hookimpl
+def hspace_commands(app: typer.Typer) -> None:
+    """`hspace transport` and `hspace shoot`."""
+    from hspace_jacobian.carrying_commands import shoot, transport
+
+    app.command("transport")(transport)
+    app.command("shoot")(shoot)
 
 
 def __getattr__(name: str) -> object:

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from hspace import Backbone, Direction, Finder, Task
 from hspace.errors import UsageError
-from hspace.meta import Measurement, Scope
+from hspace.meta import Measurement, Provenance, Scope, Strength
 from hspace_jacobian.against import Against, others
+from hspace_jacobian.in_x import MOVES, MoveName, in_x, move_of
 from hspace_jacobian.local import Local, Look, local_basis
-from hspace_jacobian.making import Find, made, mean_length
+from hspace_jacobian.making import UNIT, Find, made, mean_length
 from hspace_jacobian.maps import SOURCES, MapName, Pool, build_map
 from hspace_jacobian.masks import read_mask
 from hspace_jacobian.responses import Scale, scaled_by_sigma
@@ -23,6 +24,7 @@ from hspace_jacobian.result import JacobianSVD
 from hspace_jacobian.rows import Rows
 from hspace_jacobian.walking import Window, walk
 
+Space = Literal["h", "x"]
 NAME = "jacobian-svd"
 PROBES = 2
 """How many latents a direction is calibrated on."""
@@ -47,13 +49,17 @@ class Settings:
     bases: int
     scale: Scale
     against: tuple[Direction, ...]
+    space: Space
+    move: MoveName
+    gamma: float
+    iterations: int
 
 
 class JacobianFinder(Finder):
     """The k leading singular directions of a map at timestep `at`, around the first latents of a task.
 
-    They are applied at all timesteps of the window, and are as long as makes strength 1 change the pictures of
-    the task by `calibration.CHANGE`. Sources: `maps.SOURCES`.
+    In space "h" they shift h at all timesteps of the window; in space "x" they move x_t at `at`. They are as long as
+    makes strength 1 change the pictures of the task by `calibration.CHANGE`. Sources: `maps.SOURCES`.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -68,26 +74,58 @@ class JacobianFinder(Finder):
         """
         own, look = self.settings, self.settings.look
         mask = None if look.mask is None else read_mask(look.mask, *task.x_T.shape[-2:])
-        kind = "local" if look.map == "encoder" else f"local-{look.map}"
+        maps, spaces = [look.map] if look.map != "encoder" else [], ["x"] if own.space == "x" else []
+        kind = "-".join(["local", *maps, *spaces])
         for sample, x_T in enumerate(torch.split(task.x_T[: own.bases], 1)):
             x_t, t = walk(backbone, x_T, task.steps, own.at)
             local = self._decompose(backbone, task, x_t, t, mask, sample)
-            rows = Rows(local.shifts[:, None].float().cpu(), (t,))
-            if own.scale == "sigma":
-                rows = scaled_by_sigma(backbone, task, x_T, rows, look, own.window, mask)
-            with torch.no_grad():
-                h = backbone.encode_h(x_t, torch.full((1,), float(t), device=x_t.device)).h
-            find = Find(
-                what=f"{kind}-t{t}" if own.bases == 1 else f"{kind}-t{t}-{sample}",
-                rows=rows,
-                longest=mean_length(h) / 2,
-                metrics=_measurements(local),
-                config=self._config(sample, t, local.svd),
-                source=SOURCES[look.map],
-                scope=_scope(task, sample),
-                probes=PROBES,
-            )
-            yield made(backbone, task, find, finder=NAME, window=own.window, against=own.against)
+            told = {
+                "what": f"{kind}-t{t}" if own.bases == 1 else f"{kind}-t{t}-{sample}",
+                "metrics": _measurements(local),
+                "config": self._config(sample, t, local.svd),
+                "source": SOURCES[look.map],
+                "scope": _scope(task, sample),
+            }
+            if own.space == "x":
+                yield self._moves(backbone, task, local, x_t, t, told)
+            else:
+                yield self._shifts(backbone, task, local, x_T, x_t, t, mask, told)
+
+    def _shifts(
+        self,
+        backbone: Backbone,
+        task: Task,
+        local: Local,
+        x_T: Tensor,
+        x_t: Tensor,
+        t: int,
+        mask: Tensor | None,
+        told: dict[str, Any],
+    ) -> Direction:
+        own = self.settings
+        rows = Rows(local.shifts[:, None].float().cpu(), (t,))
+        if own.scale == "sigma":
+            rows = scaled_by_sigma(backbone, task, x_T, rows, own.look, own.window, mask)
+        with torch.no_grad():
+            h = backbone.encode_h(x_t, torch.full((1,), float(t), device=x_t.device)).h
+        find = Find(rows=rows, longest=mean_length(h) / 2, probes=PROBES, **told)
+        return made(backbone, task, find, finder=NAME, window=own.window, against=own.against)
+
+    def _moves(
+        self, backbone: Backbone, task: Task, local: Local, x_t: Tensor, t: int, told: dict[str, Any]
+    ) -> Direction:
+        own = self.settings
+        config, source = {**told.pop("config"), "unit": UNIT}, told.pop("source")
+        move = move_of(own.move, len(local.svd.S), own.gamma, own.iterations)
+        return Direction.bind(
+            backbone,
+            finder=NAME,
+            **in_x(backbone, move, local.svd.V, local.shifts, x_t, t, task.x_T[:PROBES]),
+            steps=task.steps,
+            strength=Strength(default=1, min=-2, max=2),
+            provenance=Provenance(finder=NAME, config=config, source=source, data=task.data or None),
+            **told,
+        )
 
     def _decompose(
         self, backbone: Backbone, task: Task, x_t: Tensor, t: int, mask: Tensor | None, sample: int
@@ -103,7 +141,7 @@ class JacobianFinder(Finder):
 
     def _config(self, sample: int, t: int, svd: JacobianSVD) -> dict[str, object]:
         own = self.settings
-        asked: dict[str, object] = {name: getattr(own, name) for name in ("k", "at", "scale")}
+        asked: dict[str, object] = {name: getattr(own, name) for name in ("k", "at", "space", "scale")}
         asked |= {"sample": sample, "t": t, **own.window.described(), **own.look.described()}
         return {**asked, **{name: getattr(svd, name) for name in FOUND}, **svd.counts}
 
@@ -123,6 +161,10 @@ def build(
     against: Against = None,
     block: int | None = None,
     chunk: int | None = None,
+    space: Space = "h",
+    move: MoveName | None = None,
+    gamma: float = 1.0,
+    iterations: int = 16,
 ) -> JacobianFinder:
     """The finder of k directions at the sampling step nearest to timestep `at`, to a relative residual of `tol`.
 
@@ -130,14 +172,34 @@ def build(
     by as much as the map answers them there (`responses.scaled_by_sigma`). `map`, `mask` (a picture, white where it
     selects) and `pool` are those of `maps.build_map`; with a mask, pmp projects out the `null` leading directions of
     the rest of the picture. `bases` latents of the task get a basis of their own; what the directions in `against`
-    (ids) do is taken out of it. `block` and `chunk` are those of `topk_jacobian_svd`. Raises UsageError where `bases`
-    is not positive or `null` is negative, NotFoundError for a direction that is not there.
+    (ids) do is taken out of it. `block` and `chunk` are those of `topk_jacobian_svd`.
+
+    With `space` "x" the maps encoder and pmp give their right singular vectors, which move x_t once, at `at`: by
+    `move`, which is x-space guidance (`gamma`, `iterations`) for the encoder and one-shot for pmp, as published.
+    Raises UsageError where `bases` is not positive, `null` is negative, or a map, a move or an option has no such
+    space, NotFoundError for a direction that is not there.
     """
     if bases < 1:
         raise UsageError(f"bases must be at least 1; {bases} was given")
     look = Look(map, mask, pool, null, tol, block, chunk)
     look.check()
-    return JacobianFinder(Settings(look, k, at, Window(t_edit, t_start), bases, scale, others(against)))
+    _check_space(space, map, move, scale, against)
+    move = move or MOVES.get(map, "one-shot")
+    move_of(move, 1, gamma, iterations)
+    return JacobianFinder(
+        Settings(look, k, at, Window(t_edit, t_start), bases, scale, others(against), space, move, gamma, iterations)
+    )
+
+
+def _check_space(space: str, map: str, move: str | None, scale: str, against: Against) -> None:
+    if space not in ("h", "x"):
+        raise UsageError(f"space must be h or x; {space!r} was given")
+    if space == "x" and map not in MOVES:
+        raise UsageError(f"the map {map!r} starts from h, so it has no directions of space 'x'; encoder and pmp have")
+    if space == "x" and (scale != "none" or against):
+        raise UsageError("scale and against are of directions that shift h; leave them away with space=x")
+    if space == "h" and move is not None:
+        raise UsageError(f"move={move} is for directions of space 'x'; add --set space=x")
 
 
 def _scope(task: Task, sample: int) -> Scope:
