@@ -27,14 +27,14 @@ PICTURES, FACES_SEED = 32, 1
 NAME = "unsupervised"
 
 
-def methods() -> dict[str, tuple[str, dict[str, Any]]]:
+def methods(k: int = FIRST) -> dict[str, tuple[str, dict[str, Any]]]:
     """What can be asked to look without being told for what: a name for the table, the finder, and its settings."""
     found: dict[str, tuple[str, dict[str, Any]]] = {}
     for card in plugins().cards("finders"):
         if card.needs:
             continue
         takes = inspect.signature(card.load()).parameters
-        config = {"k": FIRST} if "k" in takes else {}
+        config = {"k": k} if "k" in takes else {}
         maps = MAPS if card.name == "jacobian-svd" else ()
         found |= {f"{card.name}, {map}": (card.name, {**config, "map": map}) for map in maps}
         if not maps:
@@ -71,13 +71,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     asked = parser.parse_args(argv)
     torch.set_num_threads(1)
-    backbones, n = (("ddpmpp-random-tiny",), 2) if asked.quick else (asked.backbones, PICTURES)
+    backbones, n, k = (("ddpmpp-random-tiny",), 2, 1) if asked.quick else (asked.backbones, PICTURES, FIRST)
     labeller = build_labeller("attributes", {})
     with tempfile.TemporaryDirectory() as home:
         os.environ["HSPACE_HOME"] = home
         for name in backbones:
             backbone = load_backbone(name)
-            for method, (finder, config) in methods().items():
+            for method, (finder, config) in methods(k).items():
                 if asked.methods is None or method in asked.methods:
                     runs = [run(backbone, finder, config, labeller, seed, n) for seed in asked.seeds]
                     _keep({"backbone": name, "method": method, "runs": runs}, asked, n, labeller)
