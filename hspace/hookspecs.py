@@ -70,8 +70,8 @@ def hspace_sources() -> list[Card]:
 def hspace_metrics() -> list[Card]:
     """Metrics. Target: `build(**config) -> Metric`; `needs` names what must be there before it can be built.
 
-    That is orig, recon, edit, attributes, prompts or encoder. `build` gets of prompts, encoder, strength, seed and device
-    those that it has parameters for; its other parameters are settings.
+    That is orig, recon, edit, attributes, prompts or encoder. Of prompts, encoder, strength, seed and device `build`
+    gets those that it has parameters for; its other parameters are settings.
     """
     raise AssertionError("a hook specification is not called")
 

@@ -45,7 +45,7 @@ FEW = ("--samples", 3, "--steps", 4, "--metrics", "far")
 
 
 @pytest.fixture(autouse=True)
-def _ruler(write_plugin: Callable[[str, str], Plugins], monkeypatch: pytest.MonkeyPatch) -> None:
+def _ruler(hspace_home: Path, write_plugin: Callable[[str, str], Plugins], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HSPACE_DISABLE", "hspace-metrics,hspace-toyfaces")
     write_plugin("ruler", METRIC)
 
