@@ -13,11 +13,11 @@ from toys import basis
 
 from hspace.direction import Direction
 from hspace.errors import HspaceError, HspaceWarning, NotFoundError, RefusedError, UsageError
-from hspace.evaluated import Evaluation
 from hspace.evaluation import evaluate, evaluate_folders
+from hspace.evaluation.evaluated import Evaluation
+from hspace.evaluation.streams import Folders, Subject
 from hspace.metric import Batch
 from hspace.plugins import Plugins
-from hspace.streams import Folders, Subject
 from hspace.testing import PlantedBackbone
 
 PLUGIN = """
@@ -254,7 +254,7 @@ def test_no_metric_sees_more_than_a_batch(backbone: PlantedBackbone, direction: 
 def test_a_stopped_run_goes_on_where_it_was(
     backbone: PlantedBackbone, direction: Direction, updates: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hspace.streaming.KEEP_EVERY", 0.0)
+    monkeypatch.setattr("hspace.evaluation.streaming.KEEP_EVERY", 0.0)
 
     def stop(done: int, total: int) -> None:
         if done == 4:
@@ -414,7 +414,9 @@ class TestFolders:
 def test_pictures_of_a_source_that_are_not_finite_are_refused(
     backbone: PlantedBackbone, direction: Direction, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hspace.originals.fitted", lambda images, size: torch.full((1, 3, 16, 16), torch.nan))
+    monkeypatch.setattr(
+        "hspace.evaluation.originals.fitted", lambda images, size: torch.full((1, 3, 16, 16), torch.nan)
+    )
     with pytest.raises(RefusedError, match="pixels that are not finite"):
         run(backbone, direction, source="greys")
 

@@ -19,14 +19,14 @@ from hspace.direction import Direction
 from hspace.discovery import image_size
 from hspace.encoder import Encoder
 from hspace.errors import UsageError, not_found
-from hspace.evaluated import Evaluation
 from hspace.evaluation import SAMPLES, evaluate
+from hspace.evaluation.evaluated import Evaluation
+from hspace.evaluation.originals import Files, OfSource, Originals
+from hspace.evaluation.streams import Edits
 from hspace.images import find_images
 from hspace.loading import load_backbone, load_direction
-from hspace.originals import Files, OfSource, Originals
 from hspace.plugins import plugins
 from hspace.sampling import Callback
-from hspace.streams import Edits
 
 BEFORE, EDIT = "before", "edit"
 """What a number is of: the reconstruction against the original, which no edit has touched, or the edit against it."""

@@ -20,8 +20,8 @@ from hspace.cost import Counted, Passes
 from hspace.direction import Direction
 from hspace.encoder import Encoder
 from hspace.errors import HspaceError
-from hspace.evaluated import Evaluation
 from hspace.evaluation import evaluate
+from hspace.evaluation.evaluated import Evaluation
 from hspace.loading import load_backbone, load_encoder
 from hspace.sampling import Callback, Edit, latents
 from hspace.sheets import parts

@@ -24,8 +24,8 @@ from hspace.cli.output import (
 from hspace.errors import HspaceError, UsageError
 
 if TYPE_CHECKING:
-    from hspace.evaluated import Evaluation
-    from hspace.streams import Folders
+    from hspace.evaluation.evaluated import Evaluation
+    from hspace.evaluation.streams import Folders
 
 FILE = "evaluation.json"
 
@@ -77,9 +77,9 @@ def evaluate(
 ) -> None:  # fmt: skip
     """Measure what directions do to pictures, or compare folders of pictures, with intervals."""
     from hspace import evaluation
+    from hspace.evaluation.streams import Folders
     from hspace.processes import is_main
     from hspace.progress import progress
-    from hspace.streams import Folders
 
     folders = Folders(orig, recon, edit)
     require_one(directions or [], folders, bool(images or source or strength or backbone), size)

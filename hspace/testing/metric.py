@@ -13,7 +13,7 @@ from torch.nn.functional import interpolate, normalize
 
 from hspace.cards import Card
 from hspace.encoder import Encoder
-from hspace.measuring import WAYS, build, require_needs
+from hspace.evaluation.measuring import WAYS, build, require_needs
 from hspace.metric import PAIRS, Batch, Metric, Result
 from hspace.pictures import source_of
 from hspace.plugins import plugins

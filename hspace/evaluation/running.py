@@ -17,17 +17,17 @@ from hspace.direction import Direction
 from hspace.discovery import image_size
 from hspace.encoder import Encoder
 from hspace.errors import NotFoundError, UsageError
-from hspace.evaluated import Evaluation, Row
+from hspace.evaluation.evaluated import Evaluation, Row
+from hspace.evaluation.measuring import built, chosen, settings_of
+from hspace.evaluation.originals import Drawn, Files, OfSource, Originals
+from hspace.evaluation.streaming import measured
+from hspace.evaluation.streams import Edits, Folders, Stream, Subject
 from hspace.images import find_images
 from hspace.loading import backbone_encoder, load_backbone, load_direction
-from hspace.measuring import built, chosen, settings_of
 from hspace.metric import Batch, Result
-from hspace.originals import Drawn, Files, OfSource, Originals
 from hspace.plugins import plugins
 from hspace.sampling import Callback
 from hspace.sheets import parts
-from hspace.streaming import measured
-from hspace.streams import Edits, Folders, Stream, Subject
 
 Watch = Callable[[Subject, Batch], None]
 """Called with every batch as it is measured, in no particular order where there are several processes."""
@@ -117,9 +117,10 @@ def evaluate_folders(
 ) -> Evaluation:
     """What was done to pictures that are there already, matched by their names; the rest is as for `evaluate`.
 
-    Pictures are taken at their own size, or resized to `size`. Raises as `hspace.paired.Pairs` and `evaluate` do.
+    Pictures are taken at their own size, or resized to `size`. Raises as `paired.Pairs` and `evaluate`
+    do.
     """
-    from hspace.paired import Pairs
+    from hspace.evaluation.paired import Pairs
 
     cards = chosen(metrics)
     stream = Pairs(folders, prompts, size)

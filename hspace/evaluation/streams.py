@@ -14,9 +14,9 @@ from torch import Tensor
 from hspace.backbone import Backbone
 from hspace.direction import Direction
 from hspace.errors import HspaceError
+from hspace.evaluation.originals import SEEDS, Originals
 from hspace.fingerprint import identity
 from hspace.metric import Batch
-from hspace.originals import SEEDS, Originals
 from hspace.sampling import Edit, edit, gaussian, sample
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from hspace.errors import UsageError, not_found
-from hspace.measuring import Absent
+from hspace.evaluation.measuring import Absent
 from hspace.metric import Result
 
 

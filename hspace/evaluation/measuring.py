@@ -10,10 +10,10 @@ from typing import Any
 from hspace.building import run
 from hspace.cards import Card
 from hspace.errors import HspaceError, UsageError
+from hspace.evaluation.streams import Subject
 from hspace.metric import Metric
 from hspace.plugins import plugins
 from hspace.settings import require_known
-from hspace.streams import Subject
 
 WAYS: Mapping[str, str] = {
     "orig": "measure on pictures: --images, --source or --orig",

@@ -12,11 +12,11 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, normalize
 
 from hspace.errors import RefusedError, UsageError
+from hspace.evaluation.originals import names_of
+from hspace.evaluation.streams import Folders, Stream, Subject
 from hspace.images import find_images, load_image, open_image, read_note, to_tensor
 from hspace.metric import Batch
-from hspace.originals import names_of
 from hspace.storage import sha256
-from hspace.streams import Folders, Stream, Subject
 
 THUMBNAIL = 8
 FEWEST = 4

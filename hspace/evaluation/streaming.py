@@ -13,10 +13,10 @@ from torch import Tensor
 
 from hspace import processes
 from hspace.errors import HspaceError, HspaceWarning, NotFoundError, RefusedError, UsageError
+from hspace.evaluation.streams import Stream, Subject
 from hspace.metric import Batch, Metric
 from hspace.sampling import Callback
 from hspace.storage import read_tensors, require_writable, write_tensors
-from hspace.streams import Stream, Subject
 
 KEEP_EVERY = 30.0
 """Seconds after which what was measured is kept: at most so much work is lost."""
