@@ -176,7 +176,7 @@ class Direction:
         assert new.file is not None
         meta = self.meta.model_copy(update={"weights": new})
         storage.write_bytes(folder / new.file, data)
-        storage.write_bytes(folder / META_FILE, (meta.model_dump_json(indent=2) + "\n").encode())
+        storage.write_bytes(folder / META_FILE, (meta.model_dump_json(indent=2, exclude_none=True) + "\n").encode())
         if old is not None and old.file not in (None, new.file):
             (folder / str(old.file)).unlink(missing_ok=True)
         return replace(self, meta=meta)

@@ -207,7 +207,7 @@ def test_a_full_disk_leaves_the_old_direction(seed: Path, home: Path) -> None:
         import resource
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         registry.add(make("one", 1.0))
-        for limit in 0, 300, 900:  # no weights, some of them, and all but no description
+        for limit in 0, 300, 700:  # no weights, some of them, and all but no description
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
             for what in "one", "other":
                 try:
