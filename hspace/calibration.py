@@ -12,7 +12,7 @@ from hspace.sampling import Edit, Move, edit, sample
 
 CHANGE = 0.1
 """What strength 1 does, in this unit: the root mean square change of pictures in [-1, 1]."""
-STEPS = 10
+STEPS = 20
 """Sampling steps of a probe; the shift is scaled to them, so that its sum over the window is that of a full run."""
 ROUNDS = 2
 

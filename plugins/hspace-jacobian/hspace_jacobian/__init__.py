@@ -33,6 +33,12 @@ def hspace_finders() -> list[hspace.Card]:
             facts={"source": "Park et al. (arXiv:2307.12868)", "samples": 8},
         ),
         hspace.Card(
+            "jacobian-parts",
+            "hspace_jacobian.parts_finder:build",
+            "these directions turned so that each moves a part of the picture of its own",
+            facts={"source": "Kaiser, varimax (1958), of what singular vectors do to pictures"},
+        ),
+        hspace.Card(
             "pca",
             "hspace_jacobian.pca:build",
             "the principal components of h over many latents, per timestep or joint",

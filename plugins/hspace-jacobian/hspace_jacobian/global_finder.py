@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from hspace import Backbone, Direction, Finder, Task
 from hspace.errors import UsageError
 from hspace.meta import Measurement
 from hspace_jacobian.against import Against, others
-from hspace_jacobian.local import Local, Look, local_basis
-from hspace_jacobian.making import Find, made, mean_length, measured
-from hspace_jacobian.maps import SOURCES, MapName, Pool, build_map
+from hspace_jacobian.bases import Bases, local_bases
+from hspace_jacobian.local import Look
+from hspace_jacobian.making import Find, made, measured
+from hspace_jacobian.maps import SOURCES, MapName, Pool
 from hspace_jacobian.masks import read_mask
 from hspace_jacobian.mean_basis import MeanBasis, Weights, mean_basis
 from hspace_jacobian.responses import Scale, scaled_by_sigma
 from hspace_jacobian.rows import Rows, aligned
-from hspace_jacobian.walking import Window, nearest_step, visits
+from hspace_jacobian.walking import Window, nearest_step
 
 NAME = "jacobian-global"
 
@@ -40,18 +40,6 @@ class Settings:
     against: tuple[Direction, ...]
 
 
-@dataclass
-class Bases:
-    """The local bases by timestep, and the lengths of the h that they were found around."""
-
-    locals: dict[int, list[Local]]
-    h: list[float] = field(default_factory=list)
-
-    def all(self) -> list[Local]:
-        """Those of all timesteps."""
-        return [local for some in self.locals.values() for local in some]
-
-
 class GlobalFinder(Finder):
     """The k leading directions of the mean metric in h over the latents of a task, and over timesteps where asked.
 
@@ -69,7 +57,7 @@ class GlobalFinder(Finder):
         own, look = self.settings, self.settings.look
         mask = None if look.mask is None else read_mask(look.mask, *task.x_T.shape[-2:])
         timesteps = sorted({nearest_step(backbone, task.steps, at) for at in own.at}, reverse=True)
-        bases = self._bases(backbone, task, timesteps, mask)
+        bases = local_bases(backbone, task, look, own.each, timesteps, mask)
         groups = [bases.all()] if own.joint else list(bases.locals.values())
         means = [mean_basis([one.shifts for one in some], [one.svd.S for one in some], own.weights) for some in groups]
         k = min(own.k, *(len(mean.sigma) for mean in means))
@@ -82,29 +70,12 @@ class GlobalFinder(Finder):
         find = Find(
             what=f"{kind}-t{timesteps[0]}" if len(timesteps) == 1 else kind,
             rows=rows,
-            longest=sum(bases.h) / len(bases.h) / 2,
+            longest=bases.longest,
             metrics=tuple(self._measurements(means, k, len(groups[0]))),
-            config=self._config(timesteps, bases.all(), len(task.x_T)),
+            config=self._config(timesteps, bases, len(task.x_T)),
             source=SOURCES[look.map],
         )
         yield made(backbone, task, find, finder=NAME, window=own.window, against=own.against)
-
-    def _bases(self, backbone: Backbone, task: Task, timesteps: list[int], mask: Tensor | None) -> Bases:
-        own, look = self.settings, self.settings.look
-        bases = Bases({t: [] for t in timesteps})
-        done, total = 0, len(task.x_T) * len(timesteps)
-        for x_T in torch.split(task.x_T, 1):
-            for t, state in visits(backbone, x_T, task.steps, Window(timesteps[-1])):
-                if t not in bases.locals:
-                    continue
-                one = build_map(look.map, backbone, state.x_t, t, mask, look.pool)
-                local = local_basis(one, own.each, look, task.seed, t)
-                bases.locals[t].append(replace(local, shifts=local.shifts.cpu()))
-                bases.h.append(mean_length(state.h))
-                done += 1
-                if task.progress is not None:
-                    task.progress(done, total)
-        return bases
 
     def _measurements(self, means: list[MeanBasis], k: int, n: int) -> list[Measurement]:
         square = torch.stack([mean.sigma[:k].square() for mean in means]).mean(dim=0)
@@ -119,19 +90,11 @@ class GlobalFinder(Finder):
         told = f"mean squared cosine with the span of {of}; 1 where all have it"
         return measured("overlap", square.tolist(), n, told)
 
-    def _config(self, timesteps: list[int], bases: list[Local], n: int) -> dict[str, object]:
+    def _config(self, timesteps: list[int], bases: Bases, n: int) -> dict[str, object]:
         own = self.settings
         asked: dict[str, object] = {name: getattr(own, name) for name in ("k", "each", "joint", "weights", "scale")}
         asked |= {"at": list(own.at), "t": timesteps, "latents": n, **own.window.described(), **own.look.described()}
-        products = sum(one.svd.products for one in bases)
-        return {
-            **asked,
-            "converged": all(one.svd.converged for one in bases),
-            "verified": all(one.svd.verified for one in bases),
-            "residual": max(float(one.svd.rel_residual.max()) for one in bases),
-            "engine": ", ".join(sorted({one.svd.engine for one in bases})),
-            "products": products,
-        }
+        return {**asked, **bases.described()}
 
 
 def build(

@@ -157,7 +157,7 @@ def test_the_finder_takes_every_map(toy: PlantedBackbone, tmp_path: Path, map: A
     assert direction.meta.components == 2
     assert direction.meta.provenance.config["map"] == map
     measured = {m.name for m in direction.meta.metrics}
-    assert measured == {"sigma", "residual", "angle_bound"} | ({"outside"} if map == "pmp" else set())
+    assert measured == {"sigma", "residual", "angle_bound", "sigma_tail"} | ({"outside"} if map == "pmp" else set())
 
 
 @pytest.mark.parametrize(
