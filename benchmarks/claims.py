@@ -8,18 +8,22 @@ otherwise. Effects are in standard deviations of the attribute, by renderer fit.
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from itertools import combinations
+from typing import Any, NamedTuple
 
 import torch
-from recording import record
+from recording import RESULTS, record
 from torch import Tensor
 
 import hspace
-from hspace import Direction
+from hspace import Direction, Task
 from hspace.bootstrap import interval
+from hspace.comparison import Subspace, compare
+from hspace.discovery import build_finder
 from hspace.loading import load_direction, load_encoder
 from hspace.sampling import Edits, edit, latents, sample
 from hspace_clip.texts import text_direction
@@ -52,9 +56,9 @@ class Test:
         if low is not None and high is not None:
             clears, misses = (low > self.bar, high <= self.bar) if self.above else (high < self.bar, low >= self.bar)
             verdict = "holds" if clears else "fails" if misses else verdict
-        bar = f"{'>' if self.above else '<'} {self.bar:g}"
         ends_told = {name: None if end is None else round(end, 4) for name, end in (("low", low), ("high", high))}
-        return {"what": self.what, "value": round(value, 4), **ends_told, "n": len(rows), "bar": bar, "verdict": verdict}
+        told = {"what": self.what, "value": round(value, 4), **ends_told, "n": len(rows)}
+        return {**told, "bar": f"{'>' if self.above else '<'} {self.bar:g}", "verdict": verdict}
 
 
 @dataclass
@@ -209,21 +213,75 @@ def s_dir(faces: Faces) -> Iterator[Test]:
         yield Test(f"{name}: S_dir at 1, less that at 0.5", (cosines[0] - cosines[1]).detach(), 0.0)
 
 
+def alike(faces: Faces, of: str, samples: int = 6, timesteps: Sequence[int] = (800, 600, 400)) -> Iterator[Test]:
+    """The leading 8 singular vectors of x_t -> h span much the same: how far apart, random subspaces being at 1.
+
+    Between samples at one timestep, or between timesteps for one sample; a row is a pair of subspaces.
+    """
+    spans = {}
+    for place in range(samples):
+        x_T = latents(faces.model, samples, seed=0)[[place]]
+        for t in timesteps:
+            (found,) = build_finder("jacobian-svd", {"k": 8, "at": t}).find(faces.model, Task(x_T, seed=0))
+            rows = found.weights["vectors"].flatten(1).double()
+            spans[place, t] = Subspace("", found.meta.backbone.h_shape, torch.linalg.qr(rows.mT).Q.mT)
+    for t in timesteps:
+        pairs = list(combinations(range(samples), 2))
+        if of == "samples":
+            yield Test(f"t = {t}: between samples", torch.tensor([_apart(spans[i, t], spans[j, t]) for i, j in pairs]),
+                       0.9, above=False)  # fmt: skip
+    if of == "timesteps":
+        for one, other in combinations(timesteps, 2):
+            apart = [_apart(spans[i, one], spans[i, other]) for i in range(samples)]
+            yield Test(f"t = {one} and {other}", torch.tensor(apart), 0.9, above=False)
+
+
+def _apart(one: Subspace, other: Subspace) -> float:
+    share = compare([one, other]).distances[0, 1].share
+    assert share is not None
+    return share
+
+
+def on_latents(faces: Faces) -> Iterator[Test]:
+    """Asyrp works in the h-space of a latent diffusion model: the share of faces moved by half an SD or more."""
+    latent = Faces("ldm-toyfaces-64", faces.seeds, faces.n, faces.steps)
+    for name in ("blond-hair", "dark-skin"):
+        one = latent.edited(TARGETS[name], [(latent.direction(name), 1.0)])
+        moved = (one.change >= measuring.SUCCESS).double()
+        yield Test(f"{name}: share moved by 0.5 SD", moved[measuring.room(one, measuring.SUCCESS)], 0.8)
+
+
 def _ratio(rows: Tensor) -> Tensor:
     return rows[:, 0].mean() / rows[:, 1].mean()
 
 
-CLAIMS: dict[str, tuple[str, Callable[[Faces], Iterator[Test]]]] = {
-    "samples": ("The same delta_h works on all samples", on_all_samples),
-    "linear": ("The effect is linear in the strength, forwards", lambda faces: linear(faces, 1)),
-    "linear-back": ("The effect is linear in the strength, backwards", lambda faces: linear(faces, -1)),
-    "adding": ("Several directions add", adding),
-    "rest": ("One attribute changes and the rest stays", rest_stays),
-    "one-vector": ("Directions are consistent over timesteps: one vector does for all", one_vector),
-    "asymmetric": ("The symmetric process cancels the edit, the asymmetric one does not", asymmetric),
-    "window": ("The window estimated from the pictures is the right one", window),
-    "steps": ("Scaling by S / S' carries a direction to other numbers of steps", step_rule),
-    "s-dir": ("S_dir grows with the strength", s_dir),
+class Claim(NamedTuple):
+    """What is claimed, how it is tried, and the tests."""
+
+    claim: str
+    how: str
+    tried: Callable[[Faces], Iterator[Test]]
+
+
+def _claim(claim: str, tried: Callable[..., Iterator[Test]], **settings: Any) -> Claim:
+    how = " ".join((tried.__doc__ or "").split())
+    return Claim(claim, how, lambda faces: tried(faces, **settings))
+
+
+CLAIMS = {
+    "samples": _claim("The same delta_h works on all samples", on_all_samples),
+    "linear": _claim("The effect is linear in the strength, forwards", linear, sign=1),
+    "linear-back": _claim("The effect is linear in the strength, backwards", linear, sign=-1),
+    "adding": _claim("Several directions add", adding),
+    "rest": _claim("One attribute changes and the rest stays", rest_stays),
+    "one-vector": _claim("Directions are consistent over timesteps: one vector does for all", one_vector),
+    "asymmetric": _claim("The symmetric process cancels the edit, the asymmetric one does not", asymmetric),
+    "window": _claim("The window estimated from the pictures is the right one", window),
+    "steps": _claim("Scaling by S / S' carries a direction to other numbers of steps", step_rule),
+    "s-dir": _claim("S_dir grows with the strength", s_dir),
+    "latents": _claim("Asyrp works on a latent diffusion model", on_latents),
+    "alike-samples": _claim("Unsupervised directions are alike for all samples", alike, of="samples"),
+    "alike-timesteps": _claim("Unsupervised directions are alike at all timesteps", alike, of="timesteps"),
 }
 
 
@@ -244,12 +302,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)
     faces = Faces(asked.backbone, asked.seeds, asked.n)
     told = {"backbone": asked.backbone, "seeds": asked.seeds, "faces_a_seed": asked.n, "steps": faces.steps}
-    found: dict[str, Any] = {}
+    found = known(told)
     for name in asked.only:
-        claim, tried = CLAIMS[name]
+        claim, how, tried = CLAIMS[name]
         tests = [test.told() for test in tried(faces)]
-        found[name] = {"claim": claim, "how": (tried.__doc__ or "").strip(), "verdict": verdict(tests), "tests": tests}
-        record("claims", {**told, "claims": found})  # a run that is stopped leaves what it has tried
+        found[name] = {"claim": claim, "how": how, "verdict": verdict(tests), "tests": tests}
+        ordered = {one: found[one] for one in CLAIMS if one in found}
+        record("claims", {**told, "claims": ordered})  # a run that is stopped leaves what it has tried
+
+
+def known(told: dict[str, Any]) -> dict[str, Any]:
+    """What an earlier run on the same faces has tried."""
+    path = RESULTS / "claims.json"
+    before = json.loads(path.read_text()) if path.exists() else {}
+    same = all(before.get(key) == value for key, value in told.items())
+    return dict(before["claims"]) if same else {}
 
 
 if __name__ == "__main__":
