@@ -3,7 +3,7 @@
 import inspect
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from hspace import registry, storage
@@ -109,30 +110,17 @@ def discover(
     samples = usual_samples(finder) if samples is None else samples
     pictures = pictures_of(backbone, images, source, source_config, samples, seed, known or attribute)
     task, from_cache = with_latents(task, backbone, pictures, samples, stage("inverting"))
-    directions, folders = [], []
-    for index, direction in enumerate(one.find(backbone, task)):
-        if not is_main():
-            continue
-        entry = registry.add(_signed(direction, f"{name}-{index}" if name and index else name))
-        directions.append(Direction.load(entry.folder))
-        folders.append(entry.folder)
+    directions, folders = _stored(one.find(backbone, task), name)
     if not is_main():
         return Discovery([], [], out, time.perf_counter() - started)
     if not directions:
         raise HspaceError(f"finder {finder!r} found no direction; try another --seed, or other pictures")
     sheet = draw_sheet(backbone, directions, sheet_latents(task, backbone), stage("drawing"))
-    for folder in folders:
-        save_picture(folder / PREVIEW, sheet)
-    for direction in directions:
-        described = out / f"{direction.meta.id.replace('/', '.')}.json"
-        storage.write_bytes(described, (direction.meta.model_dump_json(indent=2) + "\n").encode())
-    path = out / f"{directions[0].meta.id.replace('/', '.')}.png"
-    save_picture(path, sheet)
-    spectrum = _spectrum(directions, path.with_suffix(".spectrum.png"))
-    seconds = time.perf_counter() - started
+    path, spectrum = _shown(directions, folders, sheet, out)
+    found = Discovery(directions, folders, path, time.perf_counter() - started, spectrum=spectrum)
     if pictures is None:
-        return Discovery(directions, folders, path, seconds, spectrum=spectrum)
-    return Discovery(directions, folders, path, seconds, len(pictures.images), from_cache, pictures.skipped, spectrum)
+        return found
+    return replace(found, inverted=len(pictures.images), from_cache=from_cache, skipped=pictures.skipped)
 
 
 def estimate(
@@ -180,6 +168,31 @@ def estimate(
     stages += [*found.stages, Stage("drawing", drawn, fast.seconds(drawn))]
     peak = peak_bytes(task.x_T.device)
     return Cost(tuple(stages), None if peak is None else peak + found.more_bytes)
+
+
+def _stored(found: Iterable[Direction], name: str | None) -> tuple[list[Direction], list[Path]]:
+    """The directions as they are in the registry, and their folders; of several processes the main one stores."""
+    directions, folders = [], []
+    for index, direction in enumerate(found):
+        if is_main():
+            entry = registry.add(_signed(direction, f"{name}-{index}" if name and index else name))
+            directions.append(Direction.load(entry.folder))
+            folders.append(entry.folder)
+    return directions, folders
+
+
+def _shown(
+    directions: Sequence[Direction], folders: Sequence[Path], sheet: Image.Image, out: Path
+) -> tuple[Path, Path | None]:
+    """The paths of the sheet and of the spectrum in `out`; each folder gets the sheet, and `out` the descriptions."""
+    for folder in folders:
+        save_picture(folder / PREVIEW, sheet)
+    for direction in directions:
+        described = out / f"{direction.meta.id.replace('/', '.')}.json"
+        storage.write_bytes(described, (direction.meta.model_dump_json(indent=2, exclude_none=True) + "\n").encode())
+    path = out / f"{directions[0].meta.id.replace('/', '.')}.png"
+    save_picture(path, sheet)
+    return path, _spectrum(directions, path.with_suffix(".spectrum.png"))
 
 
 def build_finder(name: str, config: Mapping[str, Any]) -> Finder:
