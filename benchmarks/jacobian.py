@@ -7,6 +7,7 @@ in turn, on one thread; CPU time is the figure to trust on a shared machine.
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from typing import Any
 
 import peers
 import torch
-from recording import record
+from recording import RESULTS, record
 from torch import Tensor
 from truth import Truth, angle, doubled, truth
 
@@ -207,19 +208,31 @@ def main() -> None:
         args.repeats, args.backbones, args.maps, args.k = 1, ["random-16"], ["encoder", "decoder"], [2]
     torch.set_num_threads(1)
     torch.func.jvp(torch.sin, (torch.zeros(1),), (torch.ones(1),))
-    rows, peaks = [], []
     for name in args.backbones:
         for map in args.maps if not name.startswith("random-") or args.quick else args.maps[:1]:
             one = problem(name, map, max(args.k), args.quick)
             for k in args.k:
-                for line in compare(one, k, args.repeats, not args.no_equal):
+                lines = [{**line, "repeats": args.repeats} for line in compare(one, k, args.repeats, not args.no_equal)]
+                for line in lines:
                     print("  ".join(f"{value!s:>12.28}" for value in line.values()), flush=True)
-                    rows.append(line)
-                peaks.append(memory(one, k, chunk=8))
-    if args.quick:
-        print(peaks)
-        return
-    record(args.name, {"repeats": args.repeats, "t": T, "rows": rows, "memory": peaks})
+                peak = memory(one, k, chunk=8)
+                if args.quick:
+                    print(peak)
+                else:
+                    keep(args.name, lines, peak)
+
+
+def keep(name: str, lines: list[dict[str, Any]], peak: dict[str, Any]) -> None:
+    """Writes down one contest, beside those of other problems that are known; a run that is stopped leaves its own."""
+    path = RESULTS / f"{name}.json"
+    before = json.loads(path.read_text()) if path.exists() else {}
+    other = [[one for one in before.get(part, []) if _problem(one) != _problem(peak)] for part in ("rows", "memory")]
+    rows, peaks = [*other[0], *lines], [*other[1], peak]
+    record(name, {"t": T, "rows": sorted(rows, key=_problem), "memory": sorted(peaks, key=_problem)})
+
+
+def _problem(row: dict[str, Any]) -> tuple[str, str, int]:
+    return row["backbone"], row["map"], row["k"]
 
 
 if __name__ == "__main__":
