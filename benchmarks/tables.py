@@ -144,6 +144,40 @@ def _range(counts: Iterable[int]) -> str:
     return f"{low}" if low == high else f"{low} to {high}"
 
 
+def jacobian() -> str:
+    """Ours against each map's peer, as coded and extended to equal angle; and the memory of each."""
+    found = _read("jacobian")
+    if not found:
+        return UNKNOWN
+    head = ("backbone, map", "k", "ours, CPU s", "its angle", "peer as coded", "its angle", "peer / ours")
+    rows = [_row(*head, "with the check", "at equal angle"), "|---|--:|--:|--:|--:|--:|--:|--:|--:|"]
+    problems = dict.fromkeys((row["backbone"], row["map"], row["k"]) for row in found["rows"])
+    for problem in problems:
+        some = [row for row in found["rows"] if (row["backbone"], row["map"], row["k"]) == problem]
+        one = {row["algorithm"]: row for row in some}
+        ours, checked = one.pop("ours"), one.pop("ours, verified")
+        longer = one.pop("subspace iteration, extended", None)
+        ((name, peer),) = one.items()
+        equal = "-"
+        if longer is not None:
+            reached = longer["angle"] <= 1.5 * max(ours["angle"], 1e-3)
+            equal = f"{'' if reached else '> '}{longer['cpu_s'] / ours['cpu_s']:.0f}"
+        rows.append(_row(
+            f"`{problem[0]}`, {problem[1]}", problem[2], f"{ours['cpu_s']:.2f}", f"{ours['angle']:.2g}°",
+            f"{name} {peer['cpu_s']:.1f}", f"{peer['angle']:.2g}°", f"**{peer['cpu_s'] / ours['cpu_s']:.1f}**",
+            f"{peer['cpu_s'] / checked['cpu_s']:.1f}", equal,
+        ))  # fmt: skip
+    peaks = [f"{one['map']}, k = {one['k']}: {one['peak_mb']:.0f} of {one['predicted_mb']:.0f}" for one in
+             found["memory"] if one["backbone"] == found["memory"][0]["backbone"]]  # fmt: skip
+    repeats = max(row["repeats"] for row in found["rows"])
+    note = (
+        f"Medians of {repeats}, one thread, CPU seconds; the angle is the largest between the spans of the k right "
+        f"singular vectors and the true ones. At equal angle the peer is given as many sweeps as it needs. Peak "
+        f"memory, measured of predicted (chunk x activations + basis), in MB, on `{found['memory'][0]['backbone']}`: {'; '.join(peaks)}."
+    )
+    return "\n".join([*rows, "", note])
+
+
 def _read(name: str) -> dict[str, Any]:
     path = RESULTS / f"{name}.json"
     found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
