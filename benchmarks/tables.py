@@ -173,7 +173,8 @@ def jacobian() -> str:
     note = (
         f"Medians of {repeats}, one thread, CPU seconds; the angle is the largest between the spans of the k right "
         f"singular vectors and the true ones. At equal angle the peer is given as many sweeps as it needs. Peak "
-        f"memory, measured of predicted (chunk x activations + basis), in MB, on `{found['memory'][0]['backbone']}`: {'; '.join(peaks)}."
+        f"memory, measured of predicted (chunk x activations + basis), in MB, on "
+        f"`{found['memory'][0]['backbone']}`: {'; '.join(peaks)}."
     )
     return "\n".join([*rows, "", note])
 
