@@ -17,8 +17,8 @@ VARIANTS: Mapping[str, list[Mapping[str, Any]]] = {
     "jacobian-svd": [{"k": 3, "at": 400}],
 }
 """Configurations beside the default one."""
-MANY = {"pca"}
-"""Finders that look at what differs among latents; their own tests plant it."""
+OWN = {"pca", "jacobian-parts"}
+"""Finders that do not return what the toy plants, but other directions of its span; their own tests plant these."""
 
 
 def _class(contract: type, name: str, index: int, **attributes: Any) -> None:
@@ -38,7 +38,7 @@ for _card in plugins().cards("heads"):
         _class(HeadContract, _card.name, _index, head=_card.name, config=_config)
 
 for _card in plugins().cards("finders"):
-    if not _card.needs and _card.name not in MANY:
+    if not _card.needs and _card.name not in OWN:
         for _index, _config in enumerate([{}, *VARIANTS.get(_card.name, [])]):
             _class(FinderContract, _card.name, _index, finder=_card.name, config=_config)
 
