@@ -113,7 +113,7 @@ def test_a_mistake_that_loads_is_named(size: int, mistake: str) -> None:
     backbone, x_0 = sound(size)
     broken = copy.deepcopy(backbone)
     MISTAKES[mistake](broken)
-    others = compare(broken, x_0[:1], seed=0)
+    others = compare(broken, x_0 if size > 32 else x_0[:1], seed=0)
     best = min(others, key=lambda what: others[what])
     assert others[best] < -BETTER
     assert best.startswith(EXPLAINED_BY.get(mistake, mistake))
