@@ -24,8 +24,9 @@ from hspace import Direction, Task
 from hspace.bootstrap import interval
 from hspace.comparison import Subspace, compare
 from hspace.discovery import build_finder
+from hspace.jobs import Weighed
 from hspace.loading import load_direction, load_encoder
-from hspace.sampling import Edits, edit, latents, sample
+from hspace.sampling import edit, latents, sample
 from hspace_clip.texts import text_direction
 from hspace_heads.distill import distill
 from hspace_toyfaces import measuring
@@ -88,9 +89,9 @@ class Faces:
         """The zoo's text-driven direction of that name."""
         return load_direction(f"{self.backbone}/{name}.asyrp")
 
-    def pictures(self, edits: Edits, **settings: Any) -> Tensor:
+    def pictures(self, edits: Weighed, **settings: Any) -> Tensor:
         """The faces edited."""
-        key = (tuple((one.id, strength) for one, strength in edits), *sorted(settings.items()))  # type: ignore[union-attr, misc]
+        key = (tuple((one.id, strength) for one, strength in edits), *sorted(settings.items()))
         if key not in self._kept:
             batches = torch.split(self.inverted.x_T, 24)
             x_0 = [edit(self.model, some, edits, **{"steps": self.steps, **settings}) for some in batches]
@@ -101,7 +102,7 @@ class Faces:
         """The faces unedited, sampled in so many steps."""
         return self._seen(torch.cat([sample(self.model, some, steps=steps) for some in self.inverted.x_T.split(24)]))
 
-    def edited(self, target: str, edits: Edits, *, recon: Tensor | None = None, **settings: Any) -> Edited:
+    def edited(self, target: str, edits: Weighed, *, recon: Tensor | None = None, **settings: Any) -> Edited:
         """The faces before and after, to be measured."""
         before = self.inverted.recon if recon is None else recon
         return Edited(self.inverted.known, before, self.pictures(edits, **settings), target)

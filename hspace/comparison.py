@@ -118,16 +118,16 @@ def principal_angles(U: Tensor, V: Tensor) -> Tensor:
 
 
 @cache
-def random_distances(k: int, l: int, n: int, draws: int = DRAWS, seed: int = 0) -> Random:  # noqa: E741
-    """The distances of pairs of random subspaces of k <= l dimensions in n, over `draws` pairs of the seed.
+def random_distances(few: int, many: int, n: int, draws: int = DRAWS, seed: int = 0) -> Random:
+    """The distances of pairs of random subspaces of few <= many dimensions in n, over `draws` pairs of the seed.
 
-    A random subspace looks the same from every other, so the first one of each pair is that of the first k axes.
+    A random subspace looks the same from every other, so the first one of each pair is that of the first axes.
     """
     generator = torch.Generator().manual_seed(seed)
     found = []
     for _ in range(draws):
-        V = torch.linalg.qr(torch.randn(n, l, dtype=torch.float64, generator=generator)).Q
-        theta = torch.linalg.svdvals(V[:k]).clamp(max=1).arccos()
+        V = torch.linalg.qr(torch.randn(n, many, dtype=torch.float64, generator=generator)).Q
+        theta = torch.linalg.svdvals(V[:few]).clamp(max=1).arccos()
         found.append([theta.norm(), theta.sin().norm()])
     geodesic, chordal = torch.tensor(found, dtype=torch.float64).unbind(1)
     return Random(float(geodesic.mean()), float(geodesic.std()), float(chordal.mean()), float(chordal.std()), draws)

@@ -114,7 +114,7 @@ def audit(
         numbers = split(originals, source, group, samples)
     evaluation = evaluate(
         [found], backbone=model, **where, metrics=metrics, config=config, strengths=[at], prompts=prompts,
-        encoder=encoder or _encoder(model), seed=seed, steps=steps, batch=batch, out=out, device=device,
+        encoder=encoder, seed=seed, steps=steps, batch=batch, out=out, device=device,
         callback=callback,
     )  # fmt: skip
     groups = {one: tuple(originals.names[number] for number in some) for one, some in numbers.items()}
@@ -180,8 +180,3 @@ def lines_of(evaluation: Evaluation, numbers: Mapping[str, Sequence[int]], seed:
         for (stage, detail), columns in sorted(families.items())
         for compared in compare(columns, labels, seed)
     )
-
-
-def _encoder(model: Backbone) -> str | None:
-    """The encoder that suits the backbone, by its card."""
-    return str(model.card.facts["encoder"]) if model.card is not None and "encoder" in model.card.facts else None

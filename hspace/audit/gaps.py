@@ -9,8 +9,8 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-ROUNDS = 1000
-LEVEL = 0.95
+from hspace.bootstrap import LEVEL, ROUNDS, percentiles
+
 RESOLUTION = 1e-6
 """The share of the largest number below which a difference is one of rounding."""
 
@@ -103,8 +103,9 @@ def _draws(rows: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _ends(draws: Tensor) -> tuple[float, float]:
-    low, high = draws.quantile(torch.tensor([(1 - LEVEL) / 2, (1 + LEVEL) / 2], dtype=draws.dtype)).tolist()
-    return low, high
+    ends = percentiles(draws)
+    assert ends is not None  # all draws are finite
+    return ends
 
 
 def _p_values(values: Tensor, labels: Tensor, pairs: Sequence[tuple[int, int]], generator: torch.Generator) -> Tensor:

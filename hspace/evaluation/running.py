@@ -171,9 +171,15 @@ def _evaluated(
 
 
 def _suited(backbone: Backbone | str | Path) -> str | None:
-    name = backbone.card.name if isinstance(backbone, Backbone) and backbone.card else backbone
+    """The encoder that suits the backbone: what its own card says, which may be of a folder, or else the registry's."""
+    if isinstance(backbone, Backbone):
+        if backbone.card is None:
+            return None
+        if "encoder" in backbone.card.facts:
+            return str(backbone.card.facts["encoder"])
+        backbone = backbone.card.name
     try:
-        return backbone_encoder(name) if isinstance(name, str | Path) else None
+        return backbone_encoder(backbone)
     except NotFoundError:
         return None
 

@@ -1,6 +1,6 @@
 """The finders mean-difference and mean-difference-text on latents whose h is known."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -45,7 +45,7 @@ class TestMeanDifference(FinderContract):
 
 class TestMeanDifferenceOfPairs(FinderContract):
     finder = "mean-difference"
-    config = {"paired": True}  # noqa: RUF012
+    config: Mapping[str, Any] = {"paired": True}
 
     def task(self, backbone: PlantedBackbone) -> Task:
         return task(backbone, FACES, labels=LABELS)
